@@ -18,6 +18,7 @@ const ALLOWED: [&str; 13] = [
     "BSD-2-Clause",
     "BSD-3-Clause",
     "BSL-1.0",
+    "BlueOak-1.0.0",
     "CC0-1.0",
     "ISC",
     "MIT",
@@ -25,7 +26,6 @@ const ALLOWED: [&str; 13] = [
     "Unicode-3.0",
     "Unlicense",
     "Zlib",
-    "blessing",
 ];
 
 /// Additions that take conditions away.
@@ -41,7 +41,8 @@ pub(crate) fn check() -> Result<()> {
         .features(CargoOpt::AllFeatures)
         .other_options(["--locked".to_owned()])
         .exec()?;
-    let complaints: Vec<String> = metadata.packages.iter().filter_map(|package| judge(package).err()).collect();
+    let complaints: Vec<String> =
+        metadata.packages.iter().filter_map(|package| judge(package).err()).collect();
     if !complaints.is_empty() {
         bail!("{}", complaints.join("\n"));
     }
@@ -94,7 +95,8 @@ mod tests {
 
     #[test]
     fn what_we_refuse_is_named() {
-        for licence in ["GPL-3.0-only", "MIT AND MPL-2.0", "LicenseRef-Own", "AGPL-3.0-or-later OR SSPL-1.0"] {
+        for licence in ["GPL-3.0-only", "MIT AND MPL-2.0", "LicenseRef-Own", "AGPL-3.0-or-later OR SSPL-1.0"]
+        {
             let reason = judge_licence(Some(licence)).unwrap_err();
             assert_eq!(reason, format!("licence `{licence}` is not one that we accept"));
         }

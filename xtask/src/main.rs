@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use shell::{cargo, root, run};
+use shell::{cargo, run};
 
 /// Development tasks of Counterfoil.
 #[derive(Parser)]
@@ -77,11 +77,9 @@ impl Step {
             Self::Style => style::check(),
             Self::Licences => licences::check(),
             Self::Setup => setup::install_missing(),
-            Self::Clippy => run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked"]).args([
-                "--",
-                "-D",
-                "warnings",
-            ])),
+            Self::Clippy => run(cargo()
+                .args(["clippy", "--workspace", "--all-targets", "--locked"])
+                .args(["--", "-D", "warnings"])),
             Self::Docs => run(cargo()
                 .args(["doc", "--workspace", "--no-deps", "--locked"])
                 .env("RUSTDOCFLAGS", "-D warnings")),
@@ -189,7 +187,8 @@ mod tests {
 
     #[test]
     fn steps_are_chosen_by_name() {
-        let parsed = Arguments::try_parse_from(["xtask", "test", "--only", "nostd", "--only", "tests,docs"]).unwrap();
+        let parsed =
+            Arguments::try_parse_from(["xtask", "test", "--only", "nostd", "--only", "tests,docs"]).unwrap();
         let Task::Test { only, list: false } = parsed.task else { panic!("not a test") };
         assert_eq!(only, [Step::Nostd, Step::Tests, Step::Docs]);
     }

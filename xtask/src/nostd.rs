@@ -21,14 +21,13 @@ const ENTRY: &str = "counterfoil_nostd_entry";
 
 /// Builds and links.
 pub(crate) fn check() -> Result<()> {
-    let target = root().join("target/nostd");
     run(cargo()
         .args(["build", "--package", "counterfoil-nostd-check", "--locked"])
-        .arg("--target-dir")
-        .arg("target/nostd")
+        .args(["--target-dir", "target/nostd"])
         // Linked and not run: optimising the arithmetic would be most of the time.
-        .args(["--config", "profile.dev.package.'*'.opt-level=0"])
+        .args(["--config", r#"profile.dev.package."*".opt-level=0"#])
         .env("CARGO_PROFILE_DEV_PANIC", "abort")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", "--cfg nostd_link"))
     .context("a crate that must do without std brings it in (or does not build)")?;
 
@@ -40,6 +39,6 @@ pub(crate) fn check() -> Result<()> {
     linker.current_dir(root()).args(["-nostdlib", "-static", "-Wl,--gc-sections"]);
     linker.args([format!("-Wl,--entry={ENTRY}"), format!("-Wl,--undefined={ENTRY}")]);
     linker.args(GIVEN.map(|symbol| format!("-Wl,--defsym={symbol}=0")));
-    linker.arg("-o").arg(target.join("linked")).arg(target.join("debug/libcounterfoil_nostd_check.a"));
+    linker.args(["-o", "target/nostd/linked", "target/nostd/debug/libcounterfoil_nostd_check.a"]);
     run(&mut linker).context("a crate that must do without an operating system calls it")
 }

@@ -6,6 +6,9 @@ use crate::header::{Extra, Purpose};
 use crate::ids::{Digest, Nonce, PublicKey};
 use crate::{Wire, record};
 
+/// Standing requests are numbered from here, one-time requests below it: a closure speaks of one-time requests only.
+pub const STANDING_FIRST: u32 = 1 << 31;
+
 record! {
     /// A payee asks to be paid. Signed with the payee's certificate, which carries currency and display name.
     pub struct Request {
@@ -96,6 +99,18 @@ pub trait Body: Wire {
 
     /// The parts of the header that the body gives.
     fn header_parts(&self) -> HeaderParts;
+}
+
+impl Request {
+    /// Whether it may be paid any number of times. Its number and the absence of a nonce both say so.
+    pub fn is_standing(&self) -> bool {
+        self.number >= STANDING_FIRST && self.nonce.is_none()
+    }
+
+    /// Whether number and nonce agree.
+    pub fn is_consistent(&self) -> bool {
+        (self.number >= STANDING_FIRST) == self.nonce.is_none()
+    }
 }
 
 impl Body for Request {

@@ -185,7 +185,7 @@ record! {
         pub funding_total: Amount,
         /// No payment for a request with a lower number will be accepted any more, except standing requests.
         pub closed_below: u32,
-        /// Lower bound of time: no payment whose payer's certificate ended before it will be accepted.
+        /// No payment whose payer's certificate ended before this time will ever be accepted or declined.
         pub time_bound_s: u32,
         /// Number of the rules held.
         pub rules_no: u32,
@@ -252,6 +252,8 @@ record! {
         pub time_s: u32,
         /// All funding ever granted to this key.
         pub funding_total: Amount,
+        /// Highest number of a fund order that was decided, whether granted or refused.
+        pub order_no: u32,
         /// Start of `spent`, in the settlement that answers an enrolment.
         pub spent_start: Option<Amount>,
         /// Decisions about payments sent.

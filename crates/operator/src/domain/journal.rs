@@ -1,0 +1,278 @@
+//! A statement read: its chain of headers rebuilt, every signature in it checked.
+//!
+//! Nothing here depends on what the operator knows, but for the list of authorities; so reading needs no store, and
+//! statements can be read in parallel. An entry's header is not sent. For an entry with an artefact it is the
+//! artefact's; for one without ([`Entry::Reclaim`], [`Entry::Settled`], [`Entry::Defund`]) its digest is the SHA-256 of
+//! the encoded entry. Each header names the one before, and the statement's own header names the last: one signature
+//! covers them all.
+
+use counterfoil_trust::{Anchors, Opened, header_id, key_id, open, sha256};
+use counterfoil_wire::cert::Grade;
+use counterfoil_wire::header::{Extra, Header, Signer};
+use counterfoil_wire::message::{Decline, Payment, Receipt};
+use counterfoil_wire::proof::{Proof, SignedHeader};
+use counterfoil_wire::sync::{Entry, Statement};
+use counterfoil_wire::{Amount, Code, Digest, Error, KeyId, PublicKey, Wire};
+
+/// A payment that was checked: its certificate, its signature, its interval and its ceiling hold.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// Identifier.
+    pub id: Digest,
+    /// Who paid.
+    pub payer: KeyId,
+    /// End of the validity of the payer's certificate, seconds since 1970.
+    pub payer_until_s: u32,
+    /// Who alone may take it.
+    pub payee: KeyId,
+    /// What it says.
+    pub body: Payment,
+    /// Header and signature.
+    pub signed: SignedHeader,
+    /// The whole payment.
+    pub bytes: Vec<u8>,
+}
+
+/// What one line of a journal says.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// A payment sent.
+    Sent(Evidence),
+    /// A payment taken.
+    Taken(Evidence),
+    /// A payment that will never be taken.
+    Declined(Evidence),
+    /// A declined payment that came back. The decline's signature holds under the key given here, which must be the
+    /// payee's.
+    Reclaimed {
+        /// The payment.
+        payment: Digest,
+        /// Who declined.
+        by: KeyId,
+    },
+    /// An earlier statement.
+    Stated,
+    /// A settlement that was applied.
+    Settled {
+        /// Which.
+        settlement: Digest,
+        /// Funding that it added.
+        funded: Amount,
+        /// Payments that it refunded.
+        refunded: Vec<Digest>,
+        /// Defundings that it returned.
+        returned: Vec<u32>,
+    },
+    /// Value that leaves for the account behind the wallet.
+    Defunded(Amount),
+}
+
+/// One line of a journal.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Its number.
+    pub seq: u32,
+    /// Identifier of its header.
+    pub id: Digest,
+    /// What it says.
+    pub item: Item,
+}
+
+/// A statement that was read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The wallet's key.
+    pub key: PublicKey,
+    /// Its name.
+    pub wallet: KeyId,
+    /// Identifier of the statement: the wallet's new head.
+    pub id: Digest,
+    /// Header and signature of the statement.
+    pub signed: SignedHeader,
+    /// Its entries.
+    pub lines: Vec<Line>,
+    /// Receipts shown for payments sent: payment, and who took it.
+    pub receipts: Vec<(Digest, KeyId)>,
+    /// Proofs shown, not judged yet.
+    pub proofs: Vec<Proof>,
+    /// The statement itself.
+    pub claims: Statement,
+    /// The whole message.
+    pub bytes: Vec<u8>,
+}
+
+/// What opens a statement: enough to look the wallet up.
+pub type Sealed = Opened<Statement>;
+
+/// Reads a statement and checks everything in it that does not depend on what came before.
+///
+/// # Errors
+/// [`Code::BadSignature`] and those of [`open`] for the statement as a whole; [`Code::StatementInvalid`] for anything
+/// within it that does not hold: the wallet signed it, so the wallet answers for it.
+pub fn read(anchors: &Anchors, sealed: &Sealed, bytes: &[u8]) -> Result<Reading, Error> {
+    let scheme = &anchors.scheme;
+    let key = *sealed.envelope.signer.key();
+    let wallet = key_id(&key);
+    let claims = &sealed.body;
+    let (mut seq, mut prev) = (claims.after_seq, claims.after_prev);
+    let mut lines = Vec::with_capacity(claims.entries.len());
+    for entry in &claims.entries {
+        seq = seq.checked_add(1).ok_or(Code::StatementInvalid)?;
+        let (header, item) = line(anchors, key, wallet, seq, prev, entry).map_err(|_| Code::StatementInvalid)?;
+        prev = header_id(scheme, &header);
+        lines.push(Line { seq, id: prev, item });
+    }
+    if seq.checked_add(1) != Some(claims.seq) || prev != claims.prev {
+        return Err(Code::StatementInvalid.into());
+    }
+    let mut receipts = Vec::new();
+    for receipt in &claims.receipts {
+        let receipt = open::<Receipt>(&receipt.0).map_err(|_| Code::StatementInvalid)?;
+        receipt.check_signature(scheme).map_err(|_| Code::StatementInvalid)?;
+        receipts.push((receipt.body.payment, key_id(receipt.envelope.signer.key())));
+    }
+    // A proof that cannot be read or shows nothing is worth nothing; it may have come by gossip, and the wallet that
+    // hands it on did no wrong.
+    let proofs = claims.proofs.iter().filter_map(|proof| Proof::from_bytes(&proof.0).ok()).collect();
+    Ok(Reading {
+        key,
+        wallet,
+        id: sealed.id(scheme),
+        signed: sealed.signed_header(),
+        lines,
+        receipts,
+        proofs,
+        claims: claims.clone(),
+        bytes: bytes.to_vec(),
+    })
+}
+
+/// The header of one entry and what the entry says.
+fn line(
+    anchors: &Anchors,
+    key: PublicKey,
+    wallet: KeyId,
+    seq: u32,
+    prev: Digest,
+    entry: &Entry,
+) -> Result<(Header, Item), Error> {
+    let header = |digest, extra| Header { purpose: entry.purpose(), key, seq, prev, digest, extra };
+    let unsigned = || header(sha256(&entry.to_bytes()), Extra::None);
+    Ok(match entry {
+        Entry::Payment { payment } => {
+            let evidence = evidence(anchors, &payment.0)?;
+            let own = evidence.signed.header;
+            if own.key != key || own.seq != seq || own.prev != prev {
+                return Err(Code::StatementInvalid.into());
+            }
+            (own, Item::Sent(evidence))
+        }
+        Entry::Receipt { payment } => {
+            let evidence = addressed(evidence(anchors, &payment.0)?, wallet)?;
+            (header(evidence.id, Extra::None), Item::Taken(evidence))
+        }
+        Entry::Decline { payment, reason } => {
+            let evidence = addressed(evidence(anchors, &payment.0)?, wallet)?;
+            (header(evidence.id, Extra::Reason(*reason)), Item::Declined(evidence))
+        }
+        Entry::Reclaim { payment, decline } => {
+            let decline = open::<Decline>(&decline.0)?;
+            decline.check_signature(&anchors.scheme)?;
+            let by_element =
+                !matches!(&decline.envelope.signer, Signer::Cert(cert) if !cert.grade.has_element());
+            if decline.body.payment != *payment || !by_element {
+                return Err(Code::StatementInvalid.into());
+            }
+            (unsigned(), Item::Reclaimed { payment: *payment, by: key_id(decline.envelope.signer.key()) })
+        }
+        Entry::Statement { digest } => (header(*digest, Extra::None), Item::Stated),
+        Entry::Settled { settlement, funded, refunded, returned } => {
+            let item = Item::Settled {
+                settlement: *settlement,
+                funded: *funded,
+                refunded: refunded.clone(),
+                returned: returned.clone(),
+            };
+            (unsigned(), item)
+        }
+        Entry::Defund { amount, .. } => (unsigned(), Item::Defunded(*amount)),
+    })
+}
+
+fn addressed(evidence: Evidence, wallet: KeyId) -> Result<Evidence, Error> {
+    if evidence.payee == wallet { Ok(evidence) } else { Err(Code::NotAddressedHere.into()) }
+}
+
+/// Checks a payment as a payee does, but for the time: the payer's certificate was valid at some moment, and whether
+/// it was when the payment was taken is known to the payee's trusted application alone.
+///
+/// # Errors
+/// Those of [`open`] and [`Anchors::check_wallet`]; [`Code::PayerCannotPay`], [`Code::BadInterval`],
+/// [`Code::CeilingExceeded`], [`Code::BadSignature`].
+pub fn evidence(anchors: &Anchors, bytes: &[u8]) -> Result<Evidence, Error> {
+    let payment = open::<Payment>(bytes)?;
+    let Signer::Cert(cert) = &payment.envelope.signer else { return Err(Code::BadCertificate.into()) };
+    anchors.check_wallet(cert, payment.envelope.issuer.as_ref(), cert.not_before_s)?;
+    if cert.grade == Grade::Terminal {
+        return Err(Code::PayerCannotPay.into());
+    }
+    let body = &payment.body;
+    if body.amount.is_zero() || body.amount > body.spent {
+        return Err(Code::BadInterval.into());
+    }
+    if body.spent > cert.ceiling {
+        return Err(Code::CeilingExceeded.into());
+    }
+    payment.check_signature(&anchors.scheme)?;
+    Ok(Evidence {
+        id: payment.id(&anchors.scheme),
+        payer: key_id(&cert.key),
+        payer_until_s: cert.not_after_s(),
+        payee: key_id(&body.payee),
+        signed: payment.signed_header(),
+        bytes: bytes.to_vec(),
+        body: payment.body,
+    })
+}
+
+/// Where a statement joins what is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joint {
+    /// It continues the head: lines from this index on are new.
+    Continues(usize),
+    /// It starts at a head that the operator knows and leads past, or around, the newest one.
+    RolledBack,
+    /// It starts at a head that the operator never saw.
+    Gap,
+}
+
+impl Reading {
+    /// Where the statement joins a wallet whose newest acknowledged head is `seq`, `head`. `known` says whether the
+    /// operator ever acknowledged a head.
+    pub fn joint(&self, seq: u32, head: Digest, known: impl Fn(u32, Digest) -> bool) -> Joint {
+        let (after_seq, after) = (self.claims.after_seq, self.claims.after_prev);
+        if (after_seq, after) == (seq, head) {
+            return Joint::Continues(0);
+        }
+        if !known(after_seq, after) {
+            return Joint::Gap;
+        }
+        // A settlement that was lost: the wallet went on and repeats what the operator has, statement included.
+        let again = self.lines.iter().position(|line| (line.seq, line.id) == (seq, head));
+        again.map_or(Joint::RolledBack, |at| Joint::Continues(at.saturating_add(1)))
+    }
+
+    /// Every payment that the statement speaks of, by evidence.
+    pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
+        self.lines.iter().filter_map(|line| match &line.item {
+            Item::Sent(evidence) | Item::Taken(evidence) | Item::Declined(evidence) => Some(evidence),
+            _ => None,
+        })
+    }
+}
+
+/// The signed header of a stored payment, to make a proof of it.
+pub fn signed_header(payment: &[u8]) -> Option<SignedHeader> {
+    open::<Payment>(payment).ok().map(|payment| payment.signed_header())
+}
+

@@ -1,0 +1,32 @@
+//! What the operator decides, without I/O and without a clock: rows go in, rows and messages come out.
+//!
+//! | module | noun |
+//! |---|---|
+//! | [`ledger`] | postings between named accounts, and the books that they add up to |
+//! | [`record`] | one payment, its two halves, and what each half moves |
+//! | [`wallet`] | what the operator knows of a wallet |
+//! | [`journal`] | a statement read: its chain rebuilt, its signatures checked |
+//! | [`reconcile`] | a statement judged against what is known |
+//! | [`settle`] | the answer: resolutions, ceilings, standing |
+//! | [`reason`] | one reason and one owner for every item |
+//! | [`audit`] | whether all of it adds up |
+
+pub mod audit;
+pub mod journal;
+pub mod ledger;
+pub mod reason;
+pub mod reconcile;
+pub mod record;
+pub mod settle;
+pub mod wallet;
+
+use counterfoil_wire::KeyId;
+
+/// Number of buckets. It is part of the stored data and never changes.
+pub const BUCKETS: u16 = 64;
+
+/// The bucket in which everything about the wallet with this key is kept. A bucket has one writer.
+pub fn bucket(key: &KeyId) -> u16 {
+    let [high, low, ..] = key.0;
+    u16::from_be_bytes([high, low]) % BUCKETS
+}

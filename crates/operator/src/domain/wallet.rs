@@ -1,0 +1,83 @@
+//! What the operator knows of one wallet or terminal.
+
+use counterfoil_wire::cert::Grade;
+use counterfoil_wire::sync::Standing;
+use counterfoil_wire::{Algorithm, Amount, Digest, KeyId, PublicKey};
+
+/// A wallet or terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wallet {
+    /// Name of its key.
+    pub id: KeyId,
+    /// Its key.
+    pub key: PublicKey,
+    /// The PSP behind it.
+    pub psp: String,
+    /// The account behind it, as the PSP names it.
+    pub account: String,
+    /// Display name in its certificates.
+    pub name: String,
+    /// Protection of the key.
+    pub grade: Grade,
+    /// Where revocation lists speak of it.
+    pub status_index: u32,
+    /// Gross total that its statements account for, from the random start.
+    pub spent: Amount,
+    /// Last statement that was settled; 0 is none.
+    pub acked_seq: u32,
+    /// Identifier of that statement.
+    pub acked: Digest,
+    /// The balance that the last statement claimed, and the ledger may know more of.
+    pub claimed: Amount,
+    /// Funding that the wallet had applied at its last statement.
+    pub funding_applied: Amount,
+    /// Funding ever granted.
+    pub funding_total: Amount,
+    /// Highest fund order that was decided.
+    pub order_no: u32,
+    /// Balance of its ledger account, minor units: what evidence says it holds.
+    pub shadow: i64,
+    /// Part of its losses that nobody got back, minor units.
+    pub loss: u64,
+    /// How many times a loss was posted or recovered: names the next one.
+    pub loss_no: u32,
+    /// Who bears its losses: a PSP, or the scheme.
+    pub liable: Option<String>,
+    /// Whether it may go on.
+    pub standing: Standing,
+    /// Whether its key is to be on the revocation list.
+    pub revoked: bool,
+    /// Whether the PSP unblocked the PIN and the wallet has not heard of it.
+    pub pin_unblock: bool,
+    /// Start of its newest certificate, seconds since 1970.
+    pub cert_from_s: u32,
+    /// End of its newest certificate, seconds since 1970.
+    pub cert_until_s: u32,
+    /// Operator's time at its last sync, seconds since 1970.
+    pub synced_at_s: u32,
+    /// Number of the first one-time request that it may still take payments for.
+    pub closed_below: u32,
+    /// Its lower bound of time, seconds since 1970.
+    pub time_bound_s: u32,
+    /// Defundings that could not be paid out and that the wallet has not taken back: journal number and amount.
+    pub returned: Vec<(u32, Amount)>,
+    /// Takings that were paid out and that the terminal has not deducted.
+    pub paid_out: Amount,
+}
+
+impl Wallet {
+    /// The algorithm of its key, which is also its issuer's.
+    pub fn algorithm(&self) -> Algorithm {
+        self.key.algorithm()
+    }
+
+    /// Its shadow where that is not below zero.
+    pub fn shadow_or_zero(&self) -> Amount {
+        Amount::new(u64::try_from(self.shadow).unwrap_or(0)).unwrap_or(Amount::MAX)
+    }
+
+    /// Whether it may go on.
+    pub fn is_good(&self) -> bool {
+        self.standing == Standing::Good
+    }
+}

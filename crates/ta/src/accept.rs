@@ -1,0 +1,212 @@
+//! Being paid: a payment is taken or declined, once and for good.
+
+use counterfoil_trust::{conflict, open_message};
+use counterfoil_wire::cert::WalletCert;
+use counterfoil_wire::header::Signer;
+use counterfoil_wire::message::{Decline, Payment, Receipt, STANDING_FIRST};
+use counterfoil_wire::proof::{Proof, SignedHeader};
+use counterfoil_wire::sync::Entry;
+use counterfoil_wire::{Bytes, Code, Digest, Error, Wire};
+
+use crate::TrustedApp;
+use crate::api::Reply;
+use crate::env::Env;
+use crate::journal::{Place, message};
+use crate::pay::headers_of;
+use crate::state::{Change, Incoming, OpenRequest, keys, proof_key, read, read_all};
+
+/// A payment whose signature and certificate hold, addressed to this wallet.
+struct Shown {
+    payment: Payment,
+    id: Digest,
+    payer: WalletCert,
+    header: SignedHeader,
+    bytes: Bytes,
+}
+
+impl<E: Env> TrustedApp<E> {
+    pub(crate) fn accept(&mut self, bytes: Bytes) -> Result<Reply, Error> {
+        let opened = open_message::<Payment>(&bytes.0)?;
+        self.check_addressed_here(&opened.body)?;
+        if let Some(before) = self.decided_before(&opened.id(self.state()?.scheme()))? {
+            return Ok(before);
+        }
+        let now_s = self.now_s()?;
+        let shown = self.check_shown(opened, bytes, Some(now_s))?;
+        let state = self.state()?;
+        if shown.payment.spent > shown.payer.ceiling {
+            return Err(Code::CeilingExceeded.into());
+        }
+        state.check_not_revoked(shown.payer.status_index)?;
+        self.check_no_proof(&shown.payer.key)?;
+        self.check_no_conflict(&shown)?;
+        match self.check_rules(&shown) {
+            Ok(()) => self.take(shown),
+            Err(refusal) => self.tombstone(shown, refusal.code),
+        }
+    }
+
+    pub(crate) fn decline(&mut self, bytes: Bytes) -> Result<Reply, Error> {
+        let opened = open_message::<Payment>(&bytes.0)?;
+        self.check_addressed_here(&opened.body)?;
+        match self.decided_before(&opened.id(self.state()?.scheme()))? {
+            Some(Reply::Accepted { .. }) => return Err(Code::AlreadyAccepted.into()),
+            Some(before) => return Ok(before),
+            None => {}
+        }
+        // What is declined moves nothing, so neither expiry nor revocation of the payer stands in the way.
+        let shown = self.check_shown(opened, bytes, None)?;
+        self.tombstone(shown, Code::HolderRefused)
+    }
+
+    fn check_addressed_here(&self, payment: &Payment) -> Result<(), Error> {
+        self.state()?.cert()?;
+        if payment.payee == self.state()?.public { Ok(()) } else { Err(Code::NotAddressedHere.into()) }
+    }
+
+    /// What was answered to this payment before.
+    fn decided_before(&self, id: &Digest) -> Result<Option<Reply>, Error> {
+        let Some(known) = read::<Incoming, _>(self.env.store(), &keys::of(b'i', &[&id.0]))? else {
+            return Ok(None);
+        };
+        let (amount, again) = (known.amount, true);
+        Ok(Some(if known.accepted {
+            Reply::Accepted { receipt: known.answer, amount, again }
+        } else {
+            Reply::Declined { decline: known.answer, amount, reason: known.reason, again }
+        }))
+    }
+
+    /// Certificate, currency, signature and interval of a payment, judged at `now_s`; without one the certificate is
+    /// judged at its own start.
+    fn check_shown(
+        &self,
+        opened: counterfoil_trust::Opened<Payment>,
+        bytes: Bytes,
+        now_s: Option<u32>,
+    ) -> Result<Shown, Error> {
+        let state = self.state()?;
+        let Signer::Cert(payer) = &opened.envelope.signer else { return Err(Code::WrongRole.into()) };
+        if !payer.grade.has_element() {
+            return Err(Code::PayerCannotPay.into());
+        }
+        // Closed for good: the replay memory may have forgotten a payment under this certificate.
+        if payer.not_after_s() < state.core.closed_before_s {
+            return Err(Code::CertificateExpired.into());
+        }
+        let at_s = now_s.unwrap_or(payer.not_before_s);
+        state.anchors.check_wallet(payer, opened.envelope.issuer.as_ref(), at_s)?;
+        if payer.currency != state.cert()?.currency {
+            return Err(Code::WrongCurrency.into());
+        }
+        opened.check_signature(state.scheme())?;
+        let payment = &opened.body;
+        if payment.amount.is_zero() || payment.amount > payment.spent || payment.seq == 0 {
+            return Err(Code::BadInterval.into());
+        }
+        Ok(Shown {
+            id: opened.id(state.scheme()),
+            payer: payer.clone(),
+            header: opened.signed_header(),
+            payment: opened.body,
+            bytes,
+        })
+    }
+
+    /// Looks for another header under the payer's key that an honest wallet would not have signed too. If there is one,
+    /// the proof is kept, and the payment refused.
+    fn check_no_conflict(&mut self, shown: &Shown) -> Result<(), Error> {
+        let held = read_all::<SignedHeader, _>(self.env.store(), &headers_of(&shown.payer.key))?;
+        let other =
+            held.into_iter().map(|(_, held)| held).find(|held| conflict(held, &shown.header).is_some());
+        let Some(other) = other else { return Ok(()) };
+        let mut change = self.begin()?;
+        let proof = Proof { first: other, second: shown.header.clone() };
+        change.put(proof_key(&shown.payer.key), &proof);
+        self.commit(change)?;
+        Err(Code::ProvenCheat.into())
+    }
+
+    /// The refusals that end in a decline: the payment is genuine, but this wallet's rules do not let it in.
+    fn check_rules(&self, shown: &Shown) -> Result<(), Error> {
+        let (state, limits) = (self.state()?, self.state()?.limits()?);
+        let payment = &shown.payment;
+        if limits.payer_grades & shown.payer.grade.bit() == 0 {
+            return Err(Code::PayerGradeTooLow.into());
+        }
+        let open = read::<OpenRequest, _>(self.env.store(), &keys::by_seq(b'q', payment.request_no))?;
+        let open = open.filter(|open| open.id == payment.request);
+        let Some(open) = open else {
+            let core = &state.core;
+            let made =
+                if payment.request_no >= STANDING_FIRST { core.next_standing } else { core.next_request };
+            let code = if payment.request_no < made { Code::RequestClosed } else { Code::RequestUnknown };
+            return Err(code.into());
+        };
+        if open.amount.is_some_and(|amount| amount != payment.amount) {
+            return Err(Code::AmountMismatch.into());
+        }
+        if state.core.counters.receipts >= limits.receipts_max {
+            return Err(Code::ReceiptsSinceSync.into());
+        }
+        let after = state.balance()?.plus(payment.amount);
+        if after.is_none_or(|after| after > limits.balance_max) {
+            return Err(Code::BalanceTooLarge.into());
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, shown: Shown) -> Result<Reply, Error> {
+        let amount = shown.payment.amount;
+        let mut change = self.begin()?;
+        let next = self.next_entry(&change, Place::Ordinary)?;
+        let core = &mut change.core;
+        core.received = core.received.plus(amount).ok_or(Code::BalanceTooLarge)?;
+        core.counters.received = core.counters.received.plus(amount).ok_or(Code::BalanceTooLarge)?;
+        core.counters.receipts = core.counters.receipts.saturating_add(1);
+        if shown.payment.request_no < STANDING_FIRST {
+            change.batch.delete(keys::by_seq(b'q', shown.payment.request_no));
+        }
+        let body = Receipt { payment: shown.id, seq: next.seq, prev: next.prev };
+        let own = self.state()?.public;
+        let (envelope, id) = self.sign(&body, Signer::Key(own))?;
+        let receipt = message(&envelope);
+        self.append_signed(&mut change, &next, id, &Entry::Receipt { payment: shown.bytes.clone() });
+        keep(&mut change, &shown, next.seq, true, 0, &receipt);
+        self.commit(change)?;
+        Ok(Reply::Accepted { receipt, amount, again: false })
+    }
+
+    fn tombstone(&mut self, shown: Shown, why: Code) -> Result<Reply, Error> {
+        let (amount, reason) = (shown.payment.amount, why.number());
+        let mut change = self.begin()?;
+        let next = self.next_entry(&change, Place::Ordinary)?;
+        let body = Decline { payment: shown.id, reason, seq: next.seq, prev: next.prev };
+        let own = self.state()?.public;
+        let (envelope, id) = self.sign(&body, Signer::Key(own))?;
+        let decline = message(&envelope);
+        self.append_signed(&mut change, &next, id, &Entry::Decline { payment: shown.bytes.clone(), reason });
+        keep(&mut change, &shown, next.seq, false, reason, &decline);
+        self.commit(change)?;
+        Ok(Reply::Declined { decline, amount, reason, again: false })
+    }
+}
+
+/// Puts a decided payment into the replay memory, and its header where forks are looked for.
+fn keep(change: &mut Change, shown: &Shown, seq: u32, accepted: bool, reason: u16, answer: &Bytes) {
+    let incoming = Incoming {
+        accepted,
+        reason,
+        amount: shown.payment.amount,
+        payer: shown.payer.key,
+        payer_seq: shown.payment.seq,
+        not_after_s: shown.payer.not_after_s(),
+        seq,
+        answer: answer.clone(),
+    };
+    change.put(keys::of(b'i', &[&shown.id.0]), &incoming);
+    let mut key = headers_of(&shown.payer.key);
+    key.extend_from_slice(&shown.payment.seq.to_be_bytes());
+    key.extend_from_slice(&shown.id.0);
+    change.batch.put(key, shown.header.to_bytes());
+}

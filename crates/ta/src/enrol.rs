@@ -1,0 +1,91 @@
+//! Enrolment: a key is made here, and its possession is proved.
+
+use counterfoil_trust::{Anchors, Revoked, SigningKey, seal};
+use counterfoil_wire::cert::{Grade, Name, RootCert};
+use counterfoil_wire::header::Signer;
+use counterfoil_wire::sync::{Enrolment, Standing};
+use counterfoil_wire::{Amount, Code, Digest, Error, Nonce};
+
+use crate::TrustedApp;
+use crate::api::{Pin, Reply, algorithm};
+use crate::env::{Batch, Env};
+use crate::journal::message;
+use crate::pin;
+use crate::state::{Change, Core, Counters, PendingEnrolment, STATE_VERSION, Secret, State, Window};
+
+impl<E: Env> TrustedApp<E> {
+    pub(crate) fn enrol(
+        &mut self,
+        es256: bool,
+        grade: Grade,
+        name: Name,
+        pin: Option<Pin>,
+        root: RootCert,
+    ) -> Result<Reply, Error> {
+        if let Some(state) = &self.state {
+            return match &state.core.enrolment {
+                Some(pending) => Ok(Reply::Message { message: pending.message.clone(), again: true }),
+                None => Err(Code::AlreadyEnrolled.into()),
+            };
+        }
+        let anchors = Anchors::new(root.clone())?;
+        let pin = match pin {
+            Some(pin) => Some(pin::new_record(&pin, Nonce(self.random()))?),
+            None => None,
+        };
+        let env = &mut self.env;
+        let key = SigningKey::generate(algorithm(es256), &mut |bytes| env.fill_random(bytes))?;
+        let public = key.public();
+        let nonce = Nonce(self.random());
+        let hedge = self.random::<32>();
+        let body = Enrolment { nonce, grade, name: name.clone() };
+        let (envelope, _) = seal(&anchors.scheme, &key, &hedge, &body, Signer::Key(public), None);
+        let message = message(&envelope);
+        let core = Core {
+            version: STATE_VERSION,
+            es256,
+            secret: Secret(key.secret()),
+            grade,
+            name,
+            root,
+            enrolment: Some(PendingEnrolment { nonce, message: message.clone() }),
+            pin,
+            funded: Amount::ZERO,
+            received: Amount::ZERO,
+            spent: Amount::ZERO,
+            head_seq: 0,
+            head: Digest::NONE,
+            acked_seq: 0,
+            acked: Digest::NONE,
+            counters: Counters::ZERO,
+            window: Window { index: 0, total: Amount::ZERO, count: 0 },
+            next_request: 1,
+            next_standing: counterfoil_wire::message::STANDING_FIRST,
+            closed_below: 1,
+            time_bound_s: 0,
+            closed_before_s: 0,
+            synced_at_s: 0,
+            funding_total: Amount::ZERO,
+            order_no: 0,
+            defunding: Amount::ZERO,
+            standing: Standing::Good,
+            last_settlement: Digest::NONE,
+            rules_no: 0,
+            references: 0,
+        };
+        self.commit(Change { core: core.clone(), batch: Batch::new() })?;
+        self.state = Some(State {
+            core,
+            key,
+            public,
+            cert: None,
+            rules: None,
+            anchors,
+            revoked: Revoked::empty(),
+            trust_envelope: None,
+            order: None,
+            statement: None,
+        });
+        Ok(Reply::Message { message, again: false })
+    }
+}

@@ -1,0 +1,119 @@
+//! What devices hand on: the newest lists, proofs, and headers of payments lately taken.
+//!
+//! Every part is judged by itself. Lists must be the operator's and newer; a proof must prove; a header handed on is
+//! only compared with headers that were shown here, never kept, so that nobody can fill this wallet with headers.
+
+use alloc::vec::Vec;
+
+use counterfoil_trust::{check_header, conflict, judge, open};
+use counterfoil_wire::message::Payment;
+use counterfoil_wire::proof::{Gossip, Proof, SignedHeader};
+use counterfoil_wire::sync::Entry;
+use counterfoil_wire::{Bytes, Error, PublicKey, Wire};
+
+use crate::TrustedApp;
+use crate::api::Reply;
+use crate::env::{Env, Store};
+use crate::pay::headers_of;
+use crate::settle::Lists;
+use crate::state::{count, keys, proof_key, read, read_all, store_error};
+
+/// Proofs looked at in one session.
+const PROOFS_A_SESSION: usize = 8;
+
+/// Proofs kept, one a key.
+const PROOFS_KEPT: usize = 64;
+
+/// Headers looked at in one session.
+const HEADERS_A_SESSION: usize = 128;
+
+/// Bytes that the outer arrays and their lengths may take.
+const FRAME: usize = 24;
+
+impl<E: Env> TrustedApp<E> {
+    pub(crate) fn gossip_out(&mut self, room: u32) -> Result<Reply, Error> {
+        let state = self.state()?;
+        let mut room = usize::try_from(room).unwrap_or(usize::MAX).saturating_sub(FRAME);
+        let mut fits = |len: usize| match room.checked_sub(len.saturating_add(3)) {
+            Some(left) => {
+                room = left;
+                true
+            }
+            None => false,
+        };
+        let store = self.env.store();
+        let revocation = read::<Bytes, _>(store, keys::REVOCATION_ENVELOPE)?;
+        let mut proofs: Vec<Proof> = Vec::new();
+        for (_, proof) in read_all::<Proof, _>(store, b"p")? {
+            if proofs.len() < PROOFS_A_SESSION && fits(proof.to_bytes().len()) {
+                proofs.push(proof);
+            }
+        }
+        let revocation = revocation.filter(|list| fits(list.0.len()));
+        let mut headers: Vec<SignedHeader> = Vec::new();
+        if state.rules.as_ref().is_some_and(|rules| rules.share_headers) {
+            let mut seq = state.core.head_seq;
+            while seq > state.core.acked_seq && headers.len() < HEADERS_A_SESSION {
+                if let Some(Entry::Receipt { payment }) = read::<Entry, _>(store, &keys::by_seq(b'j', seq))? {
+                    let header = open::<Payment>(&payment.0)?.signed_header();
+                    if !fits(header.to_bytes().len()) {
+                        break;
+                    }
+                    headers.push(header);
+                }
+                seq = seq.saturating_sub(1);
+            }
+        }
+        let trust = state.trust_envelope.clone().filter(|list| fits(list.0.len()));
+        let gossip = Gossip { revocation, trust, proofs, headers };
+        Ok(Reply::Message { message: Bytes(gossip.to_message()), again: false })
+    }
+
+    pub(crate) fn gossip_in(&mut self, bytes: &[u8]) -> Result<Reply, Error> {
+        let gossip = Gossip::from_message(bytes)?;
+        self.state()?.cert()?;
+        let now_s = self.now_s()?;
+        let mut lists = Lists::of(self.state()?);
+        if let Some(trust) = &gossip.trust {
+            lists.adopt_trust(trust)?;
+        }
+        if let Some(revocation) = &gossip.revocation {
+            lists.adopt_revocation(revocation, now_s)?;
+        }
+        let mut change = self.begin()?;
+        let revocation_new = lists.revocation_changed();
+        lists.write(&mut change);
+        let mut cheats: Vec<PublicKey> = Vec::new();
+        let held = count(self.env.store(), b"p")?;
+        for proof in gossip.proofs.iter().take(PROOFS_A_SESSION) {
+            judge(self.state()?.scheme(), proof)?;
+            let key = proof.first.header.key;
+            let full = held.saturating_add(cheats.len()) >= PROOFS_KEPT;
+            if !full && !cheats.contains(&key) && !self.holds_proof(&key)? {
+                change.put(proof_key(&key), proof);
+                cheats.push(key);
+            }
+        }
+        for header in gossip.headers.iter().take(HEADERS_A_SESSION) {
+            let key = header.header.key;
+            if cheats.contains(&key) || self.holds_proof(&key)? {
+                continue;
+            }
+            let shown = read_all::<SignedHeader, _>(self.env.store(), &headers_of(&key))?;
+            let other =
+                shown.into_iter().map(|(_, shown)| shown).find(|shown| conflict(shown, header).is_some());
+            if let Some(other) = other {
+                check_header(self.state()?.scheme(), header)?;
+                change.put(proof_key(&key), &Proof { first: other, second: header.clone() });
+                cheats.push(key);
+            }
+        }
+        let revocation_no = lists.revocation_number();
+        self.commit_with(change, |state| lists.install(state))?;
+        Ok(Reply::Learnt { revocation_no, revocation_new, cheats })
+    }
+
+    fn holds_proof(&self, key: &PublicKey) -> Result<bool, Error> {
+        Ok(self.env.store().get(&proof_key(key)).map_err(store_error)?.is_some())
+    }
+}

@@ -1,0 +1,71 @@
+//! What a wallet sees of a tamper resistant element: one door, and what may be said of its grade.
+
+use crate::counter::CounterKind;
+use crate::medium::Medium;
+use crate::native::NativeHost;
+use counterfoil_ta::env::{Env, Freshness};
+use std::fmt;
+
+/// A trusted application in whatever it runs: natively, in the virtual secure element, on a card.
+pub trait Element: Send {
+    /// Answers one command. Both are messages of the TA's protocol; every command gets an answer, a refusal included.
+    /// When this returns, what the answer commits the wallet to is durable.
+    fn process(&mut self, command: &[u8]) -> Vec<u8>;
+
+    /// What stops a rollback here, and so the grade that a certificate may claim at most.
+    fn counter_kind(&self) -> CounterKind;
+
+    /// What was known of the state's age when the element was started.
+    fn freshness(&self) -> Freshness;
+}
+
+/// A TA that runs in this process, with nothing but the process around it: for development, tests and simulation.
+pub struct NativeElement<F> {
+    process: F,
+    counter_kind: CounterKind,
+    freshness: Freshness,
+}
+
+impl<F: FnMut(&[u8]) -> Vec<u8> + Send> NativeElement<F> {
+    /// Starts a TA on `host`. `start` takes the host and returns the TA's door:
+    ///
+    /// ```text
+    /// NativeElement::start(host, |host| {
+    ///     let mut ta = TrustedApp::open(host)?;
+    ///     Ok(move |command: &[u8]| ta.process(command))
+    /// })
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever `start` returns.
+    pub fn start<M: Medium, E>(
+        host: NativeHost<M>,
+        start: impl FnOnce(NativeHost<M>) -> Result<F, E>,
+    ) -> Result<Self, E> {
+        let (counter_kind, freshness) = (host.store().counter_kind(), host.freshness());
+        Ok(Self { process: start(host)?, counter_kind, freshness })
+    }
+}
+
+impl<F: FnMut(&[u8]) -> Vec<u8> + Send> Element for NativeElement<F> {
+    fn process(&mut self, command: &[u8]) -> Vec<u8> {
+        (self.process)(command)
+    }
+
+    fn counter_kind(&self) -> CounterKind {
+        self.counter_kind
+    }
+
+    fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+}
+
+impl<F> fmt::Debug for NativeElement<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NativeElement")
+            .field("counter_kind", &self.counter_kind)
+            .field("freshness", &self.freshness)
+            .finish_non_exhaustive()
+    }
+}
