@@ -1,1 +1,3 @@
-//! operator
+//! The operator.
+pub mod domain;
+pub mod store;

@@ -34,7 +34,7 @@ impl<E: Env> TrustedApp<E> {
         let (envelope, _) = self.sign(&FundOrder { number, amount, reference }, Signer::Cert(cert))?;
         let message = message(&envelope);
         let order = PendingOrder { number, amount, message: message.clone() };
-        change.put(b"order".to_vec(), &order);
+        change.put(keys::ORDER.to_vec(), &order);
         let again = Reply::Message { message: message.clone(), again: true };
         self.remember(&mut change, &reference, named, &again)?;
         self.commit_with(change, |state| state.order = Some(order))?;

@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use counterfoil_trust::{check_header, conflict, judge, open};
+use counterfoil_wire::lists::{RevocationList, TrustList};
 use counterfoil_wire::message::Payment;
 use counterfoil_wire::proof::{Gossip, Proof, SignedHeader};
 use counterfoil_wire::sync::Entry;
@@ -74,10 +75,14 @@ impl<E: Env> TrustedApp<E> {
         self.state()?.cert()?;
         let now_s = self.now_s()?;
         let mut lists = Lists::of(self.state()?);
+        let scheme = *self.state()?.scheme();
+        // What is older than what is held is not adopted, but what is damaged is refused all the same.
         if let Some(trust) = &gossip.trust {
+            open::<TrustList>(&trust.0)?.check_signature(&scheme)?;
             lists.adopt_trust(trust)?;
         }
         if let Some(revocation) = &gossip.revocation {
+            open::<RevocationList>(&revocation.0)?.check_signature(&scheme)?;
             lists.adopt_revocation(revocation, now_s)?;
         }
         let mut change = self.begin()?;
@@ -86,7 +91,7 @@ impl<E: Env> TrustedApp<E> {
         let mut cheats: Vec<PublicKey> = Vec::new();
         let held = count(self.env.store(), b"p")?;
         for proof in gossip.proofs.iter().take(PROOFS_A_SESSION) {
-            judge(self.state()?.scheme(), proof)?;
+            judge(&scheme, proof)?;
             let key = proof.first.header.key;
             let full = held.saturating_add(cheats.len()) >= PROOFS_KEPT;
             if !full && !cheats.contains(&key) && !self.holds_proof(&key)? {
@@ -95,6 +100,7 @@ impl<E: Env> TrustedApp<E> {
             }
         }
         for header in gossip.headers.iter().take(HEADERS_A_SESSION) {
+            check_header(&scheme, header)?;
             let key = header.header.key;
             if cheats.contains(&key) || self.holds_proof(&key)? {
                 continue;
@@ -103,7 +109,6 @@ impl<E: Env> TrustedApp<E> {
             let other =
                 shown.into_iter().map(|(_, shown)| shown).find(|shown| conflict(shown, header).is_some());
             if let Some(other) = other {
-                check_header(self.state()?.scheme(), header)?;
                 change.put(proof_key(&key), &Proof { first: other, second: header.clone() });
                 cheats.push(key);
             }

@@ -155,9 +155,9 @@ impl<E: Env> TrustedApp<E> {
         }
         let order_done = self.state()?.order.as_ref().is_some_and(|o| o.number <= settlement.order_no);
         if order_done {
-            change.batch.delete(b"order".to_vec());
+            change.batch.delete(keys::ORDER.to_vec());
         }
-        change.batch.delete(b"statement".to_vec());
+        change.batch.delete(keys::STATEMENT.to_vec());
         self.commit_with(change, |state| {
             lists.install(state);
             state.rules = rules.or(state.rules.take());

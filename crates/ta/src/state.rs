@@ -3,10 +3,14 @@
 //!
 //! | key | record |
 //! |---|---|
-//! | `core` | [`Core`]: balances, counters, the journal's head, the key |
-//! | `cert`, `rules`, `trust`, `revoked` | the newest of each; `rules` as signed, `trust` and `revoked` as envelopes too |
+//! | `=core` | [`Core`]: balances, counters, the journal's head, the key |
+//! | `=cert`, `=rules`, `=trust`, `=revoked` | the newest of each, `rules` and `trust` as signed |
+//! | `=revocation` | the newest whole revocation list as signed, to be handed on |
+//! | `=order`, `=statement` | a fund order, a statement, not answered yet |
 //! | `j` seq | journal entry since the last settlement |
 //! | `o` seq | [`Outgoing`]: a payment sent |
+//! | `y` id | its sequence number |
+//! | `x` request id | [`PaidRequest`](crate::pay::PaidRequest): a one-time request that was paid |
 //! | `i` id | [`Incoming`]: a payment accepted or declined (the replay memory) |
 //! | `h` payer key id, seq, id | header of a payment shown here, for finding forks |
 //! | `q` number | [`OpenRequest`] |
@@ -38,12 +42,14 @@ pub const STATE_VERSION: u8 = 1;
 pub mod keys {
     use alloc::vec::Vec;
 
-    pub const CORE: &[u8] = b"core";
-    pub const CERT: &[u8] = b"cert";
-    pub const RULES: &[u8] = b"rules";
-    pub const TRUST: &[u8] = b"trust";
-    pub const REVOKED: &[u8] = b"revoked";
-    pub const REVOCATION_ENVELOPE: &[u8] = b"revocation";
+    pub const CORE: &[u8] = b"=core";
+    pub const CERT: &[u8] = b"=cert";
+    pub const RULES: &[u8] = b"=rules";
+    pub const TRUST: &[u8] = b"=trust";
+    pub const REVOKED: &[u8] = b"=revoked";
+    pub const ORDER: &[u8] = b"=order";
+    pub const STATEMENT: &[u8] = b"=statement";
+    pub const REVOCATION_ENVELOPE: &[u8] = b"=revocation";
 
     /// A key of one letter and what it is indexed by.
     pub fn of(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -375,8 +381,8 @@ pub fn load<E: Env>(env: &E) -> Result<Option<State>, Error> {
         Some(envelope) => Some(counterfoil_trust::open::<Rules>(&envelope.0)?.body),
         None => None,
     };
-    let order = read(store, b"order")?;
-    let statement = read(store, b"statement")?;
+    let order = read(store, keys::ORDER)?;
+    let statement = read(store, keys::STATEMENT)?;
     Ok(Some(State {
         cert: read(store, keys::CERT)?,
         core,

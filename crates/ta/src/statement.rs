@@ -66,7 +66,7 @@ impl<E: Env> TrustedApp<E> {
         self.append_signed(&mut change, &next, id, &Entry::Statement { digest });
         let counters = change.core.counters.clone();
         let pending = PendingStatement { seq: next.seq, id, nonce, counters, message: message.clone() };
-        change.put(b"statement".to_vec(), &pending);
+        change.put(keys::STATEMENT.to_vec(), &pending);
         self.commit_with(change, |state| state.statement = Some(pending))?;
         Ok(Reply::Message { message, again: false })
     }

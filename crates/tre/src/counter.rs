@@ -29,7 +29,9 @@ pub type CounterId = [u8; 16];
 #[derive(Debug, thiserror::Error)]
 pub enum CounterError {
     /// The counter's medium failed.
-    #[error("the counter {path} cannot be used: {source}. Check that its folder exists and is yours, then try again")]
+    #[error(
+        "the counter {path} cannot be used: {source}. Check that its folder exists and is yours, then try again"
+    )]
     Io {
         /// The counter's file.
         path: PathBuf,
@@ -185,7 +187,8 @@ impl Counter for FileCounter {
     }
 
     fn raise_to(&mut self, floor: u64) -> Result<u64, CounterError> {
-        self.set(|value| Some(value.max(floor)))
+        let value = self.read()?;
+        if value >= floor { Ok(value) } else { self.set(|value| Some(value.max(floor))) }
     }
 }
 

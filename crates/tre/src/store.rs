@@ -67,8 +67,8 @@
 
 use crate::counter::{Counter, CounterError, CounterKind};
 use crate::frame::{
-    self, ENTRY_OVERHEAD_BYTES, FIRST_TAG, FRAME_OVERHEAD_BYTES, FRAMES_MAX, FrameError, HEADER_BYTES, Header,
-    HeaderError, Place, Sealer,
+    self, ENTRY_OVERHEAD_BYTES, FIRST_TAG, FRAME_OVERHEAD_BYTES, FRAMES_MAX, FrameError, HEADER_BYTES,
+    Header, HeaderError, Place, Sealer,
 };
 use crate::medium::{FileName, Medium};
 use crate::vault::SealingKey;
@@ -161,7 +161,9 @@ pub enum StoreOpenError {
     #[error("these are another wallet's files. Check which home was given")]
     OtherWallet,
     /// The format version is not known.
-    #[error("the wallet's files have format {version}, which this software does not know. Update the software")]
+    #[error(
+        "the wallet's files have format {version}, which this software does not know. Update the software"
+    )]
     UnknownFormat {
         /// The version found.
         version: u16,
@@ -422,17 +424,16 @@ impl<M: Medium> SealedStore<M> {
             self.in_step = true;
             return Ok(());
         }
-        let mut counter_value = self.counter.read()?;
-        if let Some(log) = self.log.as_ref().filter(|log| log.header.counter_id == self.counter.id())
-            && log.counter_value > counter_value
-        {
-            // The counter was put back. It must pass every value it once gave, or it would meet old copies again; and
-            // pass this state by one, so that a crash before the new generation leaves it stale.
-            counter_value = self.counter.raise_to(log.counter_value.saturating_add(1))?;
-        }
-        let next_value = counter_value.checked_add(1).ok_or(StoreFault::Counter(CounterError::Exhausted))?;
+        let found = self.counter.read()?;
+        let of_this_counter = |log: &&Log| log.header.counter_id == self.counter.id();
+        let state_value = self.log.as_ref().filter(of_this_counter).map_or(0, |log| log.counter_value);
+        let newest = found.max(state_value);
+        let next_value = newest.checked_add(1).ok_or(StoreFault::Counter(CounterError::Exhausted))?;
         self.write_generation(&content, next_value)?;
         self.in_step = true;
+        // A counter that was put back must pass every value it once gave, or it would meet old copies again. Only now:
+        // the state that it meets on its way, after a crash, is one that holds `batch`.
+        self.counter.raise_to(newest)?;
         self.advance_to(next_value)?;
         // As in `claim`: a copy from before may carry the value just given, none carries the next.
         self.append(&[])
@@ -698,10 +699,7 @@ fn settle_files<M: Medium>(medium: &mut M, log: &Log, torn: bool) -> io::Result<
 }
 
 /// What the counter says about the log that was found.
-fn judge(
-    log: Option<&Log>,
-    counter: &dyn Counter,
-) -> Result<(Freshness, Option<StaleReason>), CounterError> {
+fn judge(log: Option<&Log>, counter: &dyn Counter) -> Result<(Freshness, Option<StaleReason>), CounterError> {
     let counted = counter.kind() != CounterKind::None;
     let count = counter.read()?;
     let stale = match log {

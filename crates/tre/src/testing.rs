@@ -132,7 +132,8 @@ impl FaultyMedium {
             Survival::Mixed(_) => {
                 let both = disk.names.keys().chain(disk.synced_names.keys()).copied();
                 let all: std::collections::BTreeSet<FileName> = both.collect();
-                let mut pick = |name| if draw.bit() { disk.names.get(name) } else { disk.synced_names.get(name) };
+                let mut pick =
+                    |name| if draw.bit() { disk.names.get(name) } else { disk.synced_names.get(name) };
                 all.iter().filter_map(|name| pick(name).map(|&file| (*name, file))).collect()
             }
         };
@@ -277,7 +278,8 @@ impl Medium for FaultyMedium {
     fn append(&mut self, file: FileName, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.disk();
         let steps = disk.begin(Operation::Append(file, bytes.len()))?;
-        let used: usize = disk.names.values().filter_map(|i| disk.files.get(*i)).map(|f| f.written.len()).sum();
+        let used: usize =
+            disk.names.values().filter_map(|i| disk.files.get(*i)).map(|f| f.written.len()).sum();
         let room = disk.capacity_bytes.map_or(usize::MAX, |capacity| capacity.saturating_sub(used));
         if !disk.names.contains_key(&file) {
             let index = disk.files.len();

@@ -16,7 +16,9 @@ use zeroize::Zeroizing;
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// The folder or the key file cannot be read or written.
-    #[error("the device folder {path} cannot be used: {source}. Check that it exists and is yours, then try again")]
+    #[error(
+        "the device folder {path} cannot be used: {source}. Check that it exists and is yours, then try again"
+    )]
     Io {
         /// What was being read or written.
         path: PathBuf,
@@ -24,13 +26,17 @@ pub enum VaultError {
         source: io::Error,
     },
     /// The key file is not one. Wallets sealed by this device cannot be opened without the right one.
-    #[error("the device key {path} is damaged. Put back a good copy; without it no wallet of this device opens")]
+    #[error(
+        "the device key {path} is damaged. Put back a good copy; without it no wallet of this device opens"
+    )]
     Damaged {
         /// The key file.
         path: PathBuf,
     },
     /// The key file can be read by other users of this computer.
-    #[error("the device key {path} can be read by other users. If nobody has used that, run: chmod 600 {path}")]
+    #[error(
+        "the device key {path} can be read by other users. If nobody has used that, run: chmod 600 {path}"
+    )]
     Exposed {
         /// The key file.
         path: PathBuf,

@@ -128,7 +128,7 @@ impl Home {
     /// Removes all that an enrolment which came to nothing has made. The folder itself stays.
     pub(crate) fn clear(&self) -> Result<(), WalletError> {
         // The settings last: without them nobody would find the rest.
-        for name in ["slot-draft", "slot-0", "slot-1", "pending.json", "pending-online.json", "lock", SETTINGS_FILE] {
+        for name in ["slot-draft", "slot-0", "slot-1", "pending.json", "pending-online.json", SETTINGS_FILE] {
             self.remove(name)?;
         }
         Ok(())

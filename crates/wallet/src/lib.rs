@@ -1,1 +1,3 @@
 //! wallet
+
+pub mod channel;

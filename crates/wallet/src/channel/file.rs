@@ -1,7 +1,7 @@
 //! Messages as files: `.cbor` is the message itself, `.png` a QR code of it.
 //!
-//! Reading goes by content, because files arrive renamed. Writing goes by extension, because that is how a person says
-//! which of the two is wanted.
+//! Reading goes by content, because files arrive renamed. Writing goes by extension, because that is how a
+//! person says which of the two is wanted.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -43,12 +43,12 @@ pub fn read_message(path: impl AsRef<Path>) -> Result<Vec<u8>, ChannelError> {
 
 /// Writes a message to a file in the form that the extension names, in place of what was there.
 ///
-/// The file is complete or, after an error or a power cut, as it was. It is readable by its owner alone: a message
-/// names amounts.
+/// The file is complete or, after an error or a power cut, as it was. It is readable by its owner alone: a
+/// message names amounts.
 ///
 /// # Errors
-/// [`ChannelError::UnknownExtension`], [`ChannelError::Io`], [`ChannelError::TooLong`], and for `.png` those of
-/// [`qr::draw`].
+/// [`ChannelError::UnknownExtension`], [`ChannelError::Io`], [`ChannelError::TooLong`], and for `.png` those
+/// of [`qr::draw`].
 pub fn write_message(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), ChannelError> {
     let path = path.as_ref();
     if bytes.len() > MESSAGE_BYTES_MAX {

@@ -1,13 +1,15 @@
 //! Where a QR code's modules are in a picture.
 //!
-//! Why not rqrr's own detector: it lost half of our codes at a blur of a third of a module, and on a crafted picture it
-//! asserts, overflows, and copies the picture once for every pair of corner marks. Here the work is bounded by the
-//! size of the picture and the constants below, coordinates saturate, and reading outside the picture gives its edge.
+//! Why not rqrr's own detector: it lost half of our codes at a blur of a third of a module, and on a crafted
+//! picture it asserts, overflows, and copies the picture once for every pair of corner marks. Here the work
+//! is bounded by the size of the picture and the constants below, coordinates saturate, and reading outside
+//! the picture gives its edge.
 //!
 //! The steps are the usual ones (ISO/IEC 18004 12): make the picture black and white; find marks with runs of
-//! 1:1:3:1:1 across and down; pair three of them as the corners of a square; guess the version; find the alignment
-//! pattern that gives the fourth point of the perspective; look at the middle of every module. Brightness is kept at
-//! that last step, so that a blurred code can be sharpened there, module against module.
+//! 1:1:3:1:1 across and down; pair three of them as the corners of a square; guess the version; find the
+//! alignment pattern that gives the fourth point of the perspective; look at the middle of every module.
+//! Brightness is kept at that last step, so that a blurred code can be sharpened there, module against
+//! module.
 
 use image::{GrayImage, imageops};
 
@@ -15,7 +17,8 @@ use image::{GrayImage, imageops};
 const SIDE_SEARCHED_MAX: u32 = 3072;
 /// More marks than this and the picture is not a photograph of a code.
 const MARKS_MAX: usize = 400;
-/// Only the marks seen on most lines are combined to corners, and only the squarest combinations are looked at.
+/// Only the marks seen on most lines are combined to corners, and only the squarest combinations are looked
+/// at.
 const MARKS_COMBINED_MAX: usize = 24;
 const CORNERS_MAX: usize = 64;
 
@@ -64,8 +67,8 @@ struct Mark {
     lines: u32,
 }
 
-/// Three marks that could be the corners of one code. The marks are named by number, so that those of a code that was
-/// read are not tried again.
+/// Three marks that could be the corners of one code. The marks are named by number, so that those of a code
+/// that was read are not tried again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Corners {
     pub(super) marks: [usize; 3],
@@ -93,7 +96,8 @@ impl Picture {
         let (w, h) = picture.dimensions();
         let longest = w.max(h);
         let grey = if longest > SIDE_SEARCHED_MAX {
-            let shrunk = |side: u32| (u64::from(side) * u64::from(SIDE_SEARCHED_MAX) / u64::from(longest)).max(1);
+            let shrunk =
+                |side: u32| (u64::from(side) * u64::from(SIDE_SEARCHED_MAX) / u64::from(longest)).max(1);
             imageops::thumbnail(picture, shrunk(w) as u32, shrunk(h) as u32)
         } else {
             picture.clone()
@@ -156,16 +160,16 @@ impl Picture {
         fits.into_iter().map(|(_, side, plane)| self.look(side, &plane)).collect()
     }
 
-    /// How well a version fits, from the timing patterns (0 to 1), the modules to its side, and where they are.
+    /// How well a version fits, from the timing patterns (0 to 1), the modules to its side, and where they
+    /// are.
     fn fit(&self, corners: &Corners, version: u8) -> Option<(f32, usize, Perspective)> {
         let side = 17 + 4 * usize::from(version);
         let far = side as f32 - 3.5;
         let across = corners.top_right.minus(corners.top_left);
         let down = corners.bottom_left.minus(corners.top_left);
         let span = far - 3.5;
-        let parallel = |u: f32, v: f32| {
-            corners.top_left.plus(across, (u - 3.5) / span).plus(down, (v - 3.5) / span)
-        };
+        let parallel =
+            |u: f32, v: f32| corners.top_left.plus(across, (u - 3.5) / span).plus(down, (v - 3.5) / span);
         let mut fourth = (far, parallel(far, far));
         if version > 1 {
             let step = [across, down].map(|edge| Point { x: edge.x / span, y: edge.y / span });
@@ -181,7 +185,8 @@ impl Picture {
         let plane = plane?;
         let cell = |x: usize, y: usize| self.cell(|u, v| plane.map(x as f32 + u, y as f32 + v));
         let agree = [true, false].map(|across| {
-            let line: Vec<f32> = (8..side - 8).map(|i| if across { cell(i, 6) } else { cell(6, i) }).collect();
+            let line: Vec<f32> =
+                (8..side - 8).map(|i| if across { cell(i, 6) } else { cell(6, i) }).collect();
             let (low, high) = range(line.iter().copied());
             let dark = line.iter().map(|light| *light < (low + high) / 2.0);
             dark.enumerate().filter(|(i, dark)| *dark == (i % 2 == 0)).count()
@@ -328,13 +333,18 @@ impl Picture {
         let (middle_y, height) = self.runs_through(x as usize, y, width, false)?;
         let (middle_x, width) = self.runs_through(x as usize, middle_y as usize, width, true)?;
         let like = width * 2.0 < height * 3.0 && height * 2.0 < width * 3.0;
-        like.then_some(Mark { at: Point { x: middle_x, y: middle_y }, width: (width + height) / 2.0, lines: 1 })
+        like.then_some(Mark {
+            at: Point { x: middle_x, y: middle_y },
+            width: (width + height) / 2.0,
+            lines: 1,
+        })
     }
 
     /// The middle and length of the 1:1:3:1:1 runs through a pixel, across or down.
     fn runs_through(&self, x: usize, y: usize, reach: usize, across: bool) -> Option<(f32, f32)> {
         let (here, end) = if across { (x, self.width()) } else { (y, self.height()) };
-        let dark = |i: usize| if across { self.dark[y * self.width() + i] } else { self.dark[i * self.width() + x] };
+        let dark =
+            |i: usize| if across { self.dark[y * self.width() + i] } else { self.dark[i * self.width() + x] };
         if here >= end || x >= self.width() || y >= self.height() || !dark(here) {
             return None;
         }
@@ -372,12 +382,11 @@ impl Picture {
 
 impl Modules {
     fn new(side: usize, light: Vec<f32>) -> Modules {
-        // Nine modules across and down hold both colours, whatever the mask left there. Their darkest and lightest, first
-        // along the rows, then along the columns.
+        // Nine modules across and down hold both colours, whatever the mask left there. Their darkest and
+        // lightest, first along the rows, then along the columns.
         let near = |i: usize| i.saturating_sub(4)..(i + 5).min(side);
-        let rows: Vec<(f32, f32)> = (0..side * side)
-            .map(|i| range(near(i % side).map(|x| light[i / side * side + x])))
-            .collect();
+        let rows: Vec<(f32, f32)> =
+            (0..side * side).map(|i| range(near(i % side).map(|x| light[i / side * side + x]))).collect();
         let level = (0..side * side)
             .map(|i| {
                 let column = near(i / side).map(|y| rows[y * side + i % side]);
@@ -402,7 +411,9 @@ impl Modules {
             return own < 0.0;
         }
         let beside = |dx: isize, dy: isize| match (x.checked_add_signed(dx), y.checked_add_signed(dy)) {
-            (Some(x), Some(y)) if x < self.side && y < self.side => self.light[y * self.side + x] - self.level[i],
+            (Some(x), Some(y)) if x < self.side && y < self.side => {
+                self.light[y * self.side + x] - self.level[i]
+            }
             // Outside is the quiet zone, which is light.
             _ => own.abs(),
         };
@@ -444,7 +455,7 @@ fn square(marks: &[Mark], a: usize, b: usize, c: usize) -> Option<(f32, Corners)
         (first, second) = (c, b);
     }
     let widths = [a, b, c].map(|i| marks[i].width);
-    let (narrow, wide) = (widths.iter().fold(f32::MAX, |m, w| m.min(*w)), widths.iter().fold(0.0, |m, w| w.max(m)));
+    let (narrow, wide) = range(widths.into_iter());
     let lengths = p.length().max(1.0) / q.length().max(1.0);
     let lean = (p.x * q.x + p.y * q.y).abs() / (p.length() * q.length()).max(1.0);
     let uneven = lengths.max(1.0 / lengths) - 1.0;
@@ -536,7 +547,8 @@ impl Perspective {
         }
         // Gauss and Jordan, with pivots.
         for column in 0..8 {
-            let pivot = (column..8).max_by(|&a, &b| rows[a][column].abs().total_cmp(&rows[b][column].abs()))?;
+            let pivot =
+                (column..8).max_by(|&a, &b| rows[a][column].abs().total_cmp(&rows[b][column].abs()))?;
             rows.swap(column, pivot);
             if rows[column][column].abs() < 1e-9 {
                 return None;

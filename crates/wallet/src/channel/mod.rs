@@ -1,7 +1,7 @@
 //! How a message leaves a wallet and reaches another one without a network.
 //!
-//! A message is bytes. A channel carries them unchanged and knows nothing of what they say: whatever comes out of
-//! [`qr::read`] or [`file::read_message`] is a stranger's until its signature was checked.
+//! A message is bytes. A channel carries them unchanged and knows nothing of what they say: whatever comes
+//! out of [`qr::read`] or [`file::read_message`] is a stranger's until its signature was checked.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,9 @@ pub enum ChannelError {
         bytes: usize,
     },
     /// The message is longer than any message may be.
-    #[error("the message has {bytes} bytes and the limit is {MESSAGE_BYTES_MAX}; it is not a message of this system")]
+    #[error(
+        "the message has {bytes} bytes and the limit is {MESSAGE_BYTES_MAX}; it is not a message of this system"
+    )]
     TooLong {
         /// Length of the message.
         bytes: usize,
@@ -48,10 +50,14 @@ pub enum ChannelError {
     #[error("the picture is too busy to look for a QR code in it; crop it to the QR code")]
     PictureTooBusy,
     /// No QR code was found.
-    #[error("there is no QR code in the picture; take it again with the whole code and its white border in view")]
+    #[error(
+        "there is no QR code in the picture; take it again with the whole code and its white border in view"
+    )]
     NoCode,
     /// A QR code was found and could not be decoded.
-    #[error("there is a QR code in the picture, but it cannot be read ({reason}); take it again, nearer and sharper")]
+    #[error(
+        "there is a QR code in the picture, but it cannot be read ({reason}); take it again, nearer and sharper"
+    )]
     Unreadable {
         /// What the QR decoder said.
         reason: String,
@@ -69,13 +75,17 @@ pub enum ChannelError {
         reason: String,
     },
     /// The file name does not say which form is wanted.
-    #[error("{path:?} ends neither in .cbor (the message itself) nor in .png (a QR code); choose one of the two")]
+    #[error(
+        "{path:?} ends neither in .cbor (the message itself) nor in .png (a QR code); choose one of the two"
+    )]
     UnknownExtension {
         /// The file that was to be written.
         path: PathBuf,
     },
     /// The file is longer than any message or picture that is read.
-    #[error("{path:?} is larger than {bytes_max} bytes, too large for a message; check that it is the right file")]
+    #[error(
+        "{path:?} is larger than {bytes_max} bytes, too large for a message; check that it is the right file"
+    )]
     FileTooLarge {
         /// The file that was to be read.
         path: PathBuf,

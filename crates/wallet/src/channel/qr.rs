@@ -1,17 +1,18 @@
 //! Messages as QR codes: drawn from bytes, read from pictures.
 //!
-//! The payload is one byte-mode segment that holds the message itself. Text encodings such as base64 would cost a third
-//! more, and the version of a code, hence how well a poor camera reads it, is decided by its length.
+//! The payload is one byte-mode segment that holds the message itself. Text encodings such as base64 would
+//! cost a third more, and the version of a code, hence how well a poor camera reads it, is decided by its
+//! length.
 //!
-//! The reader is for pictures that strangers made. Before anything is allocated the picture's size is checked, and the
-//! search in it does an amount of work that depends on that size alone.
+//! The reader is for pictures that strangers made. Before anything is allocated the picture's size is
+//! checked, and the search in it does an amount of work that depends on that size alone.
 
 use std::fmt;
 use std::io::Cursor;
 
 use image::{
-    DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits, Luma,
-    codecs::png::PngEncoder,
+    DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits,
+    Luma, codecs::png::PngEncoder,
 };
 use qrcodegen::{QrCode, QrCodeEcc};
 use rqrr::{Grid, SimpleGrid};
@@ -95,7 +96,8 @@ impl QrImage {
         Ok(png)
     }
 
-    /// The code in Unicode half blocks, two modules to a character, for a terminal with light letters on a dark ground.
+    /// The code in Unicode half blocks, two modules to a character, for a terminal with light letters on a
+    /// dark ground.
     pub fn to_terminal_string(&self) -> String {
         let quiet = QUIET_ZONE_MODULES as i32;
         let end = self.code.size() + quiet;
@@ -123,8 +125,8 @@ impl QrImage {
 ///
 /// # Errors
 /// [`ChannelError::NotPng`] and [`ChannelError::PictureTooLarge`] about the file, [`ChannelError::NoCode`],
-/// [`ChannelError::Unreadable`], [`ChannelError::SeveralCodes`] and [`ChannelError::PictureTooBusy`] about what is in
-/// the picture. The same code twice is not an error.
+/// [`ChannelError::Unreadable`], [`ChannelError::SeveralCodes`] and [`ChannelError::PictureTooBusy`] about
+/// what is in the picture. The same code twice is not an error.
 pub fn read(png: &[u8]) -> Result<Vec<u8>, ChannelError> {
     read_codes(&flatten(decode_png(png)?))
 }
@@ -154,8 +156,8 @@ fn flatten(picture: DynamicImage) -> GrayImage {
     })
 }
 
-/// Shares of its neighbours that blur may have added to a module: none, and as a Gaussian of about 0.4 and 0.5 modules
-/// does.
+/// Shares of its neighbours that blur may have added to a module: none, and as a Gaussian of about 0.4 and
+/// 0.5 modules does.
 const SHARPENINGS: [f32; 3] = [0.0, 0.12, 0.2];
 
 fn read_codes(picture: &GrayImage) -> Result<Vec<u8>, ChannelError> {
@@ -235,7 +237,8 @@ mod tests {
 
     #[test]
     fn bytes_that_text_would_spoil_come_back() {
-        for bytes in [&[][..], &[0], &[0; 64], &[0xff; 64], b"\r\n\0\xef\xbb\xbf", &[0x80, 0xc3, 0x28, 0xfe]] {
+        for bytes in [&[][..], &[0], &[0; 64], &[0xff; 64], b"\r\n\0\xef\xbb\xbf", &[0x80, 0xc3, 0x28, 0xfe]]
+        {
             assert_eq!(read(&draw(bytes).unwrap().to_png().unwrap()).unwrap(), bytes);
         }
     }
@@ -243,9 +246,17 @@ mod tests {
     /// The sizes that the protocol's budget speaks of.
     #[test]
     fn versions_are_the_smallest() {
-        for (bytes, version) in
-            [(110, 6), (186, 8), (271, 10), (321, 11), (367, 12), (368, 13), (700, 18), (1200, 25), (2953, 40)]
-        {
+        for (bytes, version) in [
+            (110, 6),
+            (186, 8),
+            (271, 10),
+            (321, 11),
+            (367, 12),
+            (368, 13),
+            (700, 18),
+            (1200, 25),
+            (2953, 40),
+        ] {
             let image = draw(&message(bytes)).unwrap();
             assert_eq!(image.version(), version, "{bytes}");
             assert_eq!(image.side_modules(), 17 + 4 * u32::from(version));
@@ -392,7 +403,8 @@ mod tests {
             let (version, codewords) = [(1, 19), (10, 274), (27, 1468)][round % 3];
             let data: Vec<u8> = (0..codewords)
                 .map(|_| {
-                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    seed =
+                        seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     (seed >> 56) as u8
                 })
                 .collect();

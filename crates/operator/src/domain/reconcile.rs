@@ -1,0 +1,525 @@
+//! A statement judged against what the operator knows.
+//!
+//! The rows that a statement touches come in as a [`WorkingSet`], and leave changed, with what is to be appended, as a
+//! [`Judgement`]. Nothing is written here. A payment takes two steps, the payer's and the payee's, each of which touches
+//! rows of one bucket alone; what one step tells the other is an [`Outgoing`] message, and each step can be repeated
+//! without effect. So a store may commit both at once, as the embedded one does, or one after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use counterfoil_rail::{Account as RailAccount, SCHEME};
+use counterfoil_trust::{Misbehaviour, conflict, judge, key_id, sha256};
+use counterfoil_wire::cert::Grade;
+use counterfoil_wire::proof::{Proof, SignedHeader};
+use counterfoil_wire::rules::{Liability, Rules};
+use counterfoil_wire::sync::{Outcome, Settlement, Standing};
+use counterfoil_wire::{Amount, Code, Digest, KeyId, Wire};
+
+use super::bucket;
+use super::journal::{Evidence, Item, Joint, Reading, signed_header};
+use super::ledger::{Account, Kind, Posting};
+use super::reason::Reason;
+use super::record::{Event, Record, bit};
+use super::wallet::Wallet;
+
+/// The rows that a statement touches.
+#[derive(Debug, Clone, Default)]
+pub struct WorkingSet {
+    /// Wallets, the statement's own among them.
+    pub wallets: BTreeMap<KeyId, Wallet>,
+    /// Payments by identifier, with those that could be in conflict.
+    pub records: BTreeMap<Digest, Record>,
+    /// Settlements sent to the statement's wallet that the statement names.
+    pub settlements: BTreeMap<Digest, Settlement>,
+    /// Heads that the operator acknowledged to the statement's wallet.
+    pub heads: BTreeSet<(u32, Digest)>,
+    /// Signed headers of the wallet's earlier statements.
+    pub statements: Vec<SignedHeader>,
+}
+
+/// Misbehaviour, or what looks like it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// Whose.
+    pub key: KeyId,
+    /// What.
+    pub reason: Reason,
+    /// A portable proof or, where there is none, the statement.
+    pub evidence: Vec<u8>,
+}
+
+/// A transfer on the rail that follows from a posting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The bucket that orders it.
+    pub bucket: u16,
+    /// Its id on the rail.
+    pub id: String,
+    /// From where.
+    pub from: RailAccount,
+    /// To where.
+    pub to: RailAccount,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// What a step in one bucket tells another bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Outgoing {
+    /// The bucket that tells.
+    pub bucket: u16,
+    /// The payment.
+    pub payment: Digest,
+    /// What is told: the kind of the posting that follows, or 0 for a decline.
+    pub kind: u8,
+}
+
+/// What is to be written.
+#[derive(Debug, Clone, Default)]
+pub struct Judgement {
+    /// The rows, changed.
+    pub set: WorkingSet,
+    /// Ledger rows to append.
+    pub postings: Vec<Posting>,
+    /// Cases to open.
+    pub cases: Vec<Case>,
+    /// Rail transfers to order.
+    pub moves: Vec<Move>,
+    /// Messages between buckets that were delivered.
+    pub outbox: BTreeSet<Outgoing>,
+    /// The statement is not answered with a settlement: why. Its wallet is suspended, and nothing else was done.
+    pub refused: Option<Code>,
+}
+
+/// Judges `reading`. The set must hold the statement's wallet, the payers of all evidence in it, the payees of its
+/// payments, and every record named by or in conflict with it.
+pub fn reconcile(scheme: &KeyId, reading: &Reading, set: WorkingSet, rules: &Rules, now_s: u32) -> Judgement {
+    let before = set.clone();
+    let mut desk = Desk {
+        scheme,
+        rules,
+        now_s,
+        out: Judgement { set, ..Judgement::default() },
+    };
+    match desk.run(reading) {
+        Ok(()) => desk.out,
+        Err(refused) => {
+            // Nothing of a statement that does not hold is booked; the suspension alone stays.
+            desk.out = Judgement { set: before, refused: Some(refused.code), ..Judgement::default() };
+            desk.open(reading.wallet, refused.reason, reading.bytes.clone(), None);
+            desk.out
+        }
+    }
+}
+
+/// A statement that is not booked.
+struct Refused {
+    code: Code,
+    reason: Reason,
+}
+
+fn invalid() -> Refused {
+    Refused { code: Code::StatementInvalid, reason: Reason::Gap }
+}
+
+struct Desk<'a> {
+    scheme: &'a KeyId,
+    rules: &'a Rules,
+    now_s: u32,
+    out: Judgement,
+}
+
+/// What a wallet says it has, followed entry by entry.
+struct Tally {
+    balance: Option<Amount>,
+    spent: Option<Amount>,
+    funding_applied: Amount,
+    overspent: bool,
+}
+
+impl Tally {
+    fn plus(&mut self, amount: Amount) {
+        self.balance = self.balance.and_then(|balance| balance.plus(amount));
+    }
+
+    fn minus(&mut self, amount: Amount) {
+        if let Some(balance) = self.balance {
+            self.balance = balance.minus(amount);
+            self.overspent |= self.balance.is_none();
+        }
+    }
+}
+
+impl Desk<'_> {
+    fn run(&mut self, reading: &Reading) -> Result<(), Refused> {
+        let wallet = self.wallet(&reading.wallet)?.clone();
+        self.contradictions(reading);
+        let joint = reading
+            .joint(wallet.acked_seq, wallet.acked, |seq, head| self.out.set.heads.contains(&(seq, head)));
+        let first = match joint {
+            Joint::Gap => return Err(Refused { code: Code::StatementGap, reason: Reason::Gap }),
+            Joint::RolledBack => {
+                self.open(reading.wallet, Reason::RolledBack, reading.bytes.clone(), None);
+                0
+            }
+            Joint::Continues(first) => first,
+        };
+        // Whoever is already known to misbehave accounts for nothing any more; what others signed still counts.
+        let trusted = self.wallet(&reading.wallet)?.is_good();
+        let mut tally = Tally {
+            balance: Some(wallet.claimed),
+            spent: Some(wallet.spent),
+            funding_applied: wallet.funding_applied,
+            overspent: false,
+        };
+        for line in reading.lines.iter().skip(first) {
+            let done = self.line(&reading.wallet, line.seq, &line.item, &mut tally);
+            if trusted {
+                done?;
+            }
+        }
+        for (payment, by) in &reading.receipts {
+            let theirs = self.out.set.records.get(payment).is_some_and(|record| record.payee == *by);
+            if theirs {
+                let _ = self.happened(*payment, Event::ReceiptShown, bucket(&reading.wallet));
+            }
+        }
+        if trusted && tally.overspent {
+            self.open(reading.wallet, Reason::Overspent, reading.bytes.clone(), None);
+        } else if trusted {
+            check_claims(reading, &tally)?;
+        }
+        self.proofs(&reading.proofs);
+        self.account_for(reading, &tally)?;
+        self.pay_out(&reading.wallet, reading.claims.seq);
+        self.losses();
+        Ok(())
+    }
+
+    fn wallet(&mut self, key: &KeyId) -> Result<&mut Wallet, Refused> {
+        self.out.set.wallets.get_mut(key).ok_or_else(invalid)
+    }
+
+    fn line(&mut self, own: &KeyId, seq: u32, item: &Item, tally: &mut Tally) -> Result<(), Refused> {
+        match item {
+            Item::Sent(evidence) => {
+                tally.minus(evidence.body.amount);
+                tally.spent = tally.spent.and_then(|spent| spent.plus(evidence.body.amount));
+                if tally.spent != Some(evidence.body.spent) {
+                    return Err(invalid());
+                }
+                self.known(evidence)?;
+                self.happened(evidence.id, Event::Sent, bucket(own))
+            }
+            Item::Taken(evidence) => {
+                tally.plus(evidence.body.amount);
+                self.known(evidence)?;
+                self.happened(evidence.id, Event::Taken, bucket(own))
+            }
+            Item::Declined(evidence) => {
+                self.known(evidence)?;
+                self.happened(evidence.id, Event::Declined, bucket(own))
+            }
+            Item::Reclaimed { payment, by } => {
+                let record = self.out.set.records.get(payment).ok_or_else(invalid)?;
+                if record.payer != *own || record.payee != *by {
+                    return Err(invalid());
+                }
+                tally.plus(record.amount);
+                self.happened(*payment, Event::Reclaimed, bucket(own))
+            }
+            Item::Stated => Ok(()),
+            Item::Settled { settlement, funded, refunded, returned } => {
+                self.settled(own, settlement, *funded, refunded, returned, tally)
+            }
+            Item::Defunded(amount) => {
+                tally.minus(*amount);
+                self.defund(own, seq, *amount)
+            }
+        }
+    }
+
+    /// A settlement that the wallet says it applied: it must be one that was sent, with the effects that were decided.
+    fn settled(
+        &mut self,
+        own: &KeyId,
+        id: &Digest,
+        funded: Amount,
+        refunded: &[Digest],
+        returned: &[u32],
+        tally: &mut Tally,
+    ) -> Result<(), Refused> {
+        let settlement = self.out.set.settlements.get(id).cloned().ok_or_else(invalid)?;
+        if settlement.funding_total.minus(tally.funding_applied) != Some(funded) {
+            return Err(invalid());
+        }
+        tally.plus(funded);
+        tally.funding_applied = settlement.funding_total;
+        for payment in refunded {
+            let decided = |resolution: &&counterfoil_wire::sync::Resolution| {
+                resolution.payment == *payment && resolution.outcome == Outcome::Refunded
+            };
+            settlement.resolutions.iter().find(decided).ok_or_else(invalid)?;
+            let record = self.out.set.records.get(payment).ok_or_else(invalid)?;
+            if record.payer != *own {
+                return Err(invalid());
+            }
+            tally.plus(record.amount);
+            self.happened(*payment, Event::RefundBooked, bucket(own))?;
+        }
+        for resolution in &settlement.resolutions {
+            if let Some(record) = self.out.set.records.get_mut(&resolution.payment) {
+                record.bits |= bit::CLOSED;
+            }
+        }
+        tally.minus(settlement.paid_out);
+        let wallet = self.wallet(own)?;
+        wallet.paid_out = wallet.paid_out.minus_or_zero(settlement.paid_out);
+        for seq in returned {
+            let at = wallet.returned.iter().position(|(number, _)| number == seq).ok_or_else(invalid)?;
+            let (_, amount) = wallet.returned.remove(at);
+            tally.plus(amount);
+        }
+        if settlement.pin_unblocked {
+            wallet.pin_unblock = false;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that there is a record for the payment, and looks for others that it contradicts.
+    fn known(&mut self, evidence: &Evidence) -> Result<(), Refused> {
+        let revoked = self.wallet(&evidence.payer)?.revoked;
+        if self.out.set.records.contains_key(&evidence.id) {
+            return Ok(());
+        }
+        let conflicts: Vec<Digest> =
+            self.out.set.records.values().filter(|other| contradict(evidence, other)).map(|other| other.id).collect();
+        let window = evidence.payer_until_s.saturating_add(self.rules.claim_window_s);
+        let mut bits = if self.now_s > window { bit::LATE } else { 0 };
+        if revoked {
+            bits |= bit::REVOKED;
+        }
+        if !conflicts.is_empty() {
+            bits |= bit::FORKED;
+        }
+        let body = &evidence.body;
+        let record = Record {
+            id: evidence.id,
+            payer: evidence.payer,
+            payer_seq: body.seq,
+            payee: evidence.payee,
+            request_no: body.request_no,
+            amount: body.amount,
+            spent: body.spent,
+            payer_until_s: evidence.payer_until_s,
+            bits,
+            first_seen_s: self.now_s,
+            payment: evidence.bytes.clone(),
+        };
+        self.out.set.records.insert(evidence.id, record);
+        for other in conflicts {
+            let Some(record) = self.out.set.records.get_mut(&other) else { continue };
+            record.bits |= bit::FORKED;
+            let theirs = signed_header(&record.payment);
+            if let Some(theirs) = theirs {
+                self.contradicted(&theirs, &evidence.signed, Some(evidence.payee));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for headers of this statement that contradict those of earlier ones.
+    fn contradictions(&mut self, reading: &Reading) {
+        let own = reading.wallet;
+        let earlier: Vec<SignedHeader> = self.out.set.statements.clone();
+        let sent = reading.evidence().filter(|evidence| evidence.payer == own).map(|evidence| &evidence.signed);
+        for mine in sent.chain([&reading.signed]) {
+            earlier.iter().for_each(|before| self.contradicted(before, mine, None));
+        }
+        let paid = self.out.set.records.values().filter(|record| record.payer == own);
+        let paid: Vec<SignedHeader> = paid
+            .filter(|record| record.payer_seq == reading.claims.seq)
+            .filter_map(|record| signed_header(&record.payment))
+            .collect();
+        paid.iter().for_each(|payment| self.contradicted(payment, &reading.signed, None));
+    }
+
+    /// Opens a case if the two headers contradict each other. Both signatures were checked when they came in.
+    fn contradicted(&mut self, first: &SignedHeader, second: &SignedHeader, payee: Option<KeyId>) {
+        let Some(shown) = conflict(first, second) else { return };
+        let proof = Proof { first: first.clone(), second: second.clone() };
+        self.open(key_id(&first.header.key), reason_of(shown), proof.to_bytes(), payee);
+    }
+
+    fn proofs(&mut self, proofs: &[Proof]) {
+        for proof in proofs {
+            if let Ok(shown) = judge(self.scheme, proof) {
+                self.open(key_id(&proof.first.header.key), reason_of(shown), proof.to_bytes(), None);
+            }
+        }
+    }
+
+    /// Opens a case once, suspends the key, and has it revoked where the reason calls for it.
+    fn open(&mut self, key: KeyId, reason: Reason, evidence: Vec<u8>, payee: Option<KeyId>) {
+        let payee_psp =
+            payee.and_then(|payee| self.out.set.wallets.get(&payee)).map(|payee| payee.psp.clone());
+        let Some(wallet) = self.out.set.wallets.get_mut(&key) else { return };
+        wallet.standing = Standing::Suspended;
+        if reason.revokes() {
+            wallet.revoked = true;
+            let bearer = match self.rules.liability {
+                Liability::PayerPsp => wallet.psp.clone(),
+                Liability::SchemeFund => SCHEME.to_owned(),
+                Liability::PayeePsp => payee_psp.unwrap_or_else(|| wallet.psp.clone()),
+            };
+            wallet.liable.get_or_insert(bearer);
+        }
+        let case = Case { key, reason, evidence };
+        if !self.out.cases.contains(&case) {
+            self.out.cases.push(case);
+        }
+    }
+
+    /// Takes one step of a payment. `from` is the bucket that reports it.
+    fn happened(&mut self, payment: Digest, event: Event, from: u16) -> Result<(), Refused> {
+        let record = self.out.set.records.get_mut(&payment).ok_or_else(invalid)?;
+        let home = bucket(&record.payer);
+        let mut postings = Vec::new();
+        record.on(event, &mut postings).map_err(|_| invalid())?;
+        let (payee, equivocated, bytes) = (record.payee, record.is_equivocated(), record.payment.clone());
+        if from != home {
+            let kind = if event == Event::Declined { 0 } else { Kind::Send as u8 };
+            self.out.outbox.insert(Outgoing { bucket: from, payment, kind });
+        }
+        for posting in postings {
+            if posting.bucket != home {
+                self.out.outbox.insert(Outgoing { bucket: home, payment, kind: posting.kind as u8 });
+            }
+            if posting.kind == Kind::Cover {
+                let fund = RailAccount::loss_fund(SCHEME);
+                let id = format!("cover:{payment}");
+                self.moves(posting.bucket, id, fund, RailAccount::float(), posting.amount);
+            }
+            self.post(posting);
+        }
+        if equivocated {
+            self.open(payee, Reason::Equivocated, bytes, None);
+        }
+        Ok(())
+    }
+
+    fn defund(&mut self, own: &KeyId, seq: u32, amount: Amount) -> Result<(), Refused> {
+        let wallet = self.wallet(own)?;
+        let covered = wallet.shadow_or_zero() >= amount;
+        if !covered {
+            wallet.returned.push((seq, amount));
+            return Ok(());
+        }
+        let to = RailAccount::new(&wallet.psp, &wallet.account);
+        self.leave(own, Kind::Defund, seq, to, amount);
+        Ok(())
+    }
+
+    /// A terminal keeps nothing: whatever its shadow holds goes to the merchant's account.
+    fn pay_out(&mut self, own: &KeyId, seq: u32) {
+        let Some(wallet) = self.out.set.wallets.get_mut(own) else { return };
+        let amount = wallet.shadow_or_zero();
+        if wallet.grade != Grade::Terminal || !wallet.is_good() || amount.is_zero() {
+            return;
+        }
+        wallet.paid_out = wallet.paid_out.plus(amount).unwrap_or(Amount::MAX);
+        let to = RailAccount::new(&wallet.psp, &wallet.account);
+        self.leave(own, Kind::PayOut, seq, to, amount);
+    }
+
+    fn leave(&mut self, own: &KeyId, kind: Kind, seq: u32, to: RailAccount, amount: Amount) {
+        let word = if kind == Kind::Defund { "defund" } else { "payout" };
+        let id = format!("{word}:{own}:{seq}");
+        let (debit, credit) = (Account::Offline(*own), Account::Float);
+        let reference = sha256(id.as_bytes());
+        self.moves(bucket(own), id, RailAccount::float(), to, amount);
+        self.post(Posting { bucket: bucket(own), kind, reference, debit, credit, amount });
+    }
+
+    /// What a proven cheat never had, somebody pays; what reaches it later is given back to whoever paid.
+    fn losses(&mut self) {
+        let revoked: Vec<KeyId> =
+            self.out.set.wallets.values().filter(|wallet| wallet.revoked).map(|wallet| wallet.id).collect();
+        for key in revoked {
+            let Some(wallet) = self.out.set.wallets.get_mut(&key) else { continue };
+            let owed = u64::try_from(wallet.shadow.saturating_neg()).unwrap_or(0);
+            let back = u64::try_from(wallet.shadow).unwrap_or(0).min(wallet.loss);
+            let (kind, minor) = if owed > 0 { (Kind::Loss, owed) } else { (Kind::Recovery, back) };
+            let Some(amount) = Amount::new(minor).filter(|amount| !amount.is_zero()) else { continue };
+            wallet.loss_no = wallet.loss_no.saturating_add(1);
+            wallet.loss = wallet.loss.saturating_add(owed).saturating_sub(back);
+            let id = format!("loss:{key}:{}", wallet.loss_no);
+            let fund = RailAccount::loss_fund(wallet.liable.as_deref().unwrap_or(&wallet.psp));
+            let reference = sha256(id.as_bytes());
+            let (loss, shadow, float) = (Account::Loss, Account::Offline(key), RailAccount::float());
+            let (debit, credit, from, to) = if kind == Kind::Loss {
+                (loss, shadow, fund, float)
+            } else {
+                (shadow, loss, float, fund)
+            };
+            self.moves(bucket(&key), id, from, to, amount);
+            self.post(Posting { bucket: bucket(&key), kind, reference, debit, credit, amount });
+        }
+    }
+
+    fn moves(&mut self, bucket: u16, id: String, from: RailAccount, to: RailAccount, amount: Amount) {
+        self.out.moves.push(Move { bucket, id, from, to, amount });
+    }
+
+    fn post(&mut self, posting: Posting) {
+        let minor = i64::try_from(posting.amount.minor()).unwrap_or(i64::MAX);
+        for (account, change) in [(posting.debit, -minor), (posting.credit, minor)] {
+            if let Account::Offline(key) = account
+                && let Some(wallet) = self.out.set.wallets.get_mut(&key)
+            {
+                wallet.shadow = wallet.shadow.saturating_add(change);
+            }
+        }
+        self.out.postings.push(posting);
+    }
+
+    /// The wallet's row after its statement.
+    fn account_for(&mut self, reading: &Reading, tally: &Tally) -> Result<(), Refused> {
+        let now_s = self.now_s;
+        let claims = &reading.claims;
+        let wallet = self.wallet(&reading.wallet)?;
+        wallet.spent = wallet.spent.max(claims.spent);
+        wallet.claimed = claims.funded.plus(claims.received).unwrap_or(Amount::MAX);
+        wallet.funding_applied = tally.funding_applied;
+        (wallet.acked_seq, wallet.acked) = (claims.seq, reading.id);
+        wallet.closed_below = wallet.closed_below.max(claims.closed_below);
+        wallet.time_bound_s = wallet.time_bound_s.max(claims.time_bound_s);
+        wallet.synced_at_s = now_s;
+        Ok(())
+    }
+}
+
+/// What the wallet claims to have must be what its entries add up to.
+fn check_claims(reading: &Reading, tally: &Tally) -> Result<(), Refused> {
+    let claims = &reading.claims;
+    let holds = tally.balance.is_some()
+        && claims.funded.plus(claims.received) == tally.balance
+        && Some(claims.spent) == tally.spent
+        && claims.funding_total == tally.funding_applied;
+    if holds { Ok(()) } else { Err(invalid()) }
+}
+
+fn reason_of(shown: Misbehaviour) -> Reason {
+    match shown {
+        Misbehaviour::Fork | Misbehaviour::Overlap => Reason::Forked,
+        Misbehaviour::Equivocation => Reason::Equivocated,
+    }
+}
+
+/// Whether two payments of one payer cannot both be of one honest journal.
+fn contradict(evidence: &Evidence, other: &Record) -> bool {
+    let body = &evidence.body;
+    let from = |spent: Amount, amount: Amount| spent.minus_or_zero(amount);
+    let overlap = from(body.spent, body.amount).max(from(other.spent, other.amount)) < body.spent.min(other.spent);
+    other.payer == evidence.payer && other.id != evidence.id && (other.payer_seq == body.seq || overlap)
+}

@@ -1,0 +1,286 @@
+//! Where the operator's rows are kept: a handful of batch operations, so that an embedded file and a distributed
+//! database can both do them well. Every primary key leads with the bucket of the wallet that a row is about (0 for
+//! what is the whole scheme's), there are no foreign keys, no triggers and no unique index without the bucket.
+
+mod read;
+mod rows;
+mod schema;
+mod scan;
+mod sqlite;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use counterfoil_wire::proof::SignedHeader;
+use counterfoil_wire::{Amount, Digest, KeyId, PublicKey};
+
+use crate::domain::audit::Scan;
+use crate::domain::ledger::Posting;
+use crate::domain::reconcile::{Case, Move, Outgoing, WorkingSet};
+use crate::domain::record::Record;
+use crate::domain::wallet::Wallet;
+
+pub use sqlite::SqliteStore;
+
+/// Why the store did not do what it was asked. Nothing of a batch was written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database said no.
+    #[error("the database failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A row cannot be read back.
+    #[error("a row of table {0} is damaged")]
+    Damaged(&'static str),
+    /// A row that must be new is there, or one that must be there is not.
+    #[error("table {0} is not as the operation left it")]
+    Unexpected(&'static str),
+}
+
+/// Which rows a statement needs.
+#[derive(Debug, Clone)]
+pub struct Needs {
+    /// The statement's wallet.
+    pub own: KeyId,
+    /// Other wallets.
+    pub wallets: BTreeSet<KeyId>,
+    /// Payments, by payer and identifier.
+    pub records: BTreeSet<(KeyId, Digest)>,
+    /// Payments that could conflict: payer, journal number, and the interval of the gross total.
+    pub neighbours: Vec<(KeyId, u32, Amount, Amount)>,
+    /// Settlements that the statement names.
+    pub settlements: Vec<Digest>,
+    /// Heads and statements of the wallet from this journal number on.
+    pub heads_from: u32,
+}
+
+/// An answered enrolment or statement. Number 0 is the enrolment.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The wallet.
+    pub wallet: KeyId,
+    /// The statement's journal number.
+    pub seq: u32,
+    /// The statement's identifier.
+    pub id: Digest,
+    /// SHA-256 of the message that is answered.
+    pub message: Digest,
+    /// Header and signature of the statement; absent for an enrolment.
+    pub signed: Option<SignedHeader>,
+    /// The message that is answered: evidence.
+    pub statement: Vec<u8>,
+    /// Identifier of the settlement.
+    pub settlement_id: Digest,
+    /// The settlement.
+    pub settlement: Vec<u8>,
+}
+
+/// Where a fund order stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderState {
+    /// The rail was not asked, or its answer was lost.
+    Pending = 1,
+    /// The value is the wallet's.
+    Granted = 2,
+    /// The account did not cover it.
+    Refused = 3,
+}
+
+/// A fund order.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The wallet.
+    pub wallet: KeyId,
+    /// Its number.
+    pub number: u32,
+    /// SHA-256 of its body.
+    pub digest: Digest,
+    /// How much.
+    pub amount: Amount,
+    /// Where it stands.
+    pub state: OrderState,
+}
+
+/// A certificate that was issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Issued {
+    /// The wallet.
+    pub wallet: KeyId,
+    /// Where revocation lists speak of it.
+    pub status_index: u32,
+    /// Start of validity, seconds since 1970.
+    pub from_s: u32,
+    /// End of validity, seconds since 1970.
+    pub until_s: u32,
+}
+
+/// What the operator publishes. Numbers are stored and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListKind {
+    /// The trust list.
+    Trust = 1,
+    /// The rules.
+    Rules = 2,
+    /// The whole revocation list.
+    Revocation = 3,
+}
+
+/// A signed object as published.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// What it is.
+    pub kind: ListKind,
+    /// Its number.
+    pub number: u32,
+    /// When it was signed, seconds since 1970.
+    pub issued_at_s: u32,
+    /// The envelope.
+    pub bytes: Vec<u8>,
+}
+
+/// A key on the revocation list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revocation {
+    /// Its place on the list.
+    pub status_index: u32,
+    /// The key.
+    pub wallet: KeyId,
+    /// First list that has it.
+    pub since_no: u32,
+    /// First list that has it no more; 0 while there is none.
+    pub until_no: u32,
+    /// When it was revoked, seconds since 1970.
+    pub at_s: u32,
+}
+
+/// Everything that one operation writes, at once or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Wallets, new or changed.
+    pub wallets: Vec<Wallet>,
+    /// Payments, new or changed.
+    pub records: Vec<Record>,
+    /// Ledger rows; each must be new.
+    pub postings: Vec<Posting>,
+    /// Cases; those that are open already stay as they are.
+    pub cases: Vec<(Case, u32)>,
+    /// Rail transfers to make; each must be new.
+    pub moves: Vec<Move>,
+    /// Messages that were delivered.
+    pub outbox: BTreeSet<Outgoing>,
+    /// An answer; it must be new.
+    pub answer: Option<Answer>,
+    /// Certificates issued.
+    pub issued: Vec<Issued>,
+    /// A fund order, new or changed.
+    pub order: Option<Order>,
+    /// Objects to publish; each must be new.
+    pub published: Vec<Published>,
+    /// Revocations, new or changed.
+    pub revocations: Vec<Revocation>,
+    /// The hash of an activation code that is used up by this: it must be open for this PSP and account.
+    pub activation: Option<(Digest, String, String)>,
+    /// A status index that is used up, with its issuer (PSP and algorithm).
+    pub next_index: Option<(String, String, u32)>,
+}
+
+/// A PSP as the operator knows it.
+#[derive(Debug, Clone)]
+pub struct Psp {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its bearer token.
+    pub token: Digest,
+}
+
+/// An answer kept for an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// SHA-256 of route and request.
+    pub request: Digest,
+    /// HTTP status.
+    pub status: u16,
+    /// Response body.
+    pub body: String,
+}
+
+/// Rows of the operator. One process writes.
+pub trait Store: Send {
+    /// Writes all of `batch` or nothing.
+    ///
+    /// # Errors
+    /// Every [`StoreError`].
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// One wallet.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Damaged`]; so for every method that reads.
+    fn wallet(&self, key: &KeyId) -> Result<Option<Wallet>, StoreError>;
+
+    /// The rows that a statement needs.
+    fn gather(&self, needs: &Needs) -> Result<WorkingSet, StoreError>;
+
+    /// The settlement that answered this message (by its SHA-256) of this wallet.
+    fn answered(&self, key: &KeyId, message: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// A fund order.
+    fn order(&self, key: &KeyId, number: u32) -> Result<Option<Order>, StoreError>;
+
+    /// Fund orders without an answer from the rail.
+    fn pending_orders(&self) -> Result<Vec<Order>, StoreError>;
+
+    /// Rail transfers that were ordered and not made.
+    fn pending_moves(&self) -> Result<Vec<Move>, StoreError>;
+
+    /// Marks a rail transfer as made.
+    fn moved(&mut self, bucket: u16, id: &str) -> Result<(), StoreError>;
+
+    /// The newest object of a kind.
+    fn newest(&self, kind: ListKind) -> Result<Option<Published>, StoreError>;
+
+    /// When the list of this kind and number was signed, seconds since 1970.
+    fn issued_at(&self, kind: ListKind, number: u32) -> Result<Option<u32>, StoreError>;
+
+    /// Every revocation ever, ascending by index.
+    fn revocations(&self) -> Result<Vec<Revocation>, StoreError>;
+
+    /// Wallets whose key is to be revoked and is on no list.
+    fn unlisted(&self) -> Result<Vec<Wallet>, StoreError>;
+
+    /// Unexpired certificates of revoked keys at `now_s`.
+    fn revoked_certificates(&self, now_s: u32) -> Result<Vec<(Issued, u32)>, StoreError>;
+
+    /// PSPs by name.
+    fn psps(&self) -> Result<Vec<Psp>, StoreError>;
+
+    /// Adds a PSP and the first status index of each of its issuers (algorithm, index).
+    fn add_psp(&mut self, psp: &Psp, issuers: &[(String, u32)]) -> Result<(), StoreError>;
+
+    /// The next free status index of an issuer.
+    fn next_index(&self, psp: &str, algorithm: &str) -> Result<Option<u32>, StoreError>;
+
+    /// Stores the hash of an activation code.
+    fn add_activation(&mut self, code: &Digest, psp: &str, account: &str, until_s: u32) -> Result<(), StoreError>;
+
+    /// Whether a code is open for this PSP and account at `now_s`.
+    fn activation_open(&self, code: &Digest, psp: &str, account: &str, now_s: u32) -> Result<bool, StoreError>;
+
+    /// The answer kept for an idempotency key.
+    fn kept(&self, key: &Digest) -> Result<Option<Kept>, StoreError>;
+
+    /// Keeps an answer, if none is kept for this key.
+    fn keep(&mut self, key: &Digest, kept: &Kept, now_s: u32) -> Result<(), StoreError>;
+
+    /// Settings by name.
+    fn settings(&self) -> Result<BTreeMap<String, String>, StoreError>;
+
+    /// Sets a setting.
+    fn set(&mut self, name: &str, value: &str) -> Result<(), StoreError>;
+
+    /// Everything that an audit looks at, at one moment.
+    fn scan(&mut self) -> Result<Scan, StoreError>;
+}
+
+/// Bytes of a key as the store keeps them.
+fn key_of(bytes: &[u8], table: &'static str) -> Result<PublicKey, StoreError> {
+    PublicKey::from_slice(bytes).ok_or(StoreError::Damaged(table))
+}

@@ -1,0 +1,82 @@
+//! Tables. A later version adds a migration and never changes one that was released.
+
+/// Migrations in order; `user_version` counts those that were run.
+pub(super) const MIGRATIONS: &[&str] = &[FIRST];
+
+const FIRST: &str = "
+create table setting (
+    bucket integer not null, name text not null, value text not null, primary key (bucket, name)
+) without rowid;
+create table psp (
+    bucket integer not null, name text not null, token blob not null, primary key (bucket, name)
+) without rowid;
+create table issuer (
+    bucket integer not null, psp text not null, alg text not null, next_index integer not null,
+    primary key (bucket, psp, alg)
+) without rowid;
+create table wallet (
+    bucket integer not null, id blob not null, key blob not null, psp text not null, account text not null,
+    name text not null, grade integer not null, status_index integer not null, spent integer not null,
+    acked_seq integer not null, acked blob not null, claimed integer not null, funding_applied integer not null,
+    funding_total integer not null, order_no integer not null, shadow integer not null, loss integer not null,
+    loss_no integer not null, liable text, suspended integer not null, revoked integer not null,
+    pin_unblock integer not null, cert_from_s integer not null, cert_until_s integer not null,
+    synced_at_s integer not null, closed_below integer not null, time_bound_s integer not null,
+    returned text not null, paid_out integer not null, primary key (bucket, id)
+) without rowid;
+create table certificate (
+    bucket integer not null, wallet blob not null, from_s integer not null, until_s integer not null,
+    status_index integer not null, primary key (bucket, wallet, from_s)
+) without rowid;
+create table record (
+    bucket integer not null, payer blob not null, payer_seq integer not null, id blob not null,
+    payee blob not null, request_no integer not null, amount integer not null, spent integer not null,
+    payer_until_s integer not null, bits integer not null, first_seen_s integer not null, payment blob not null,
+    primary key (bucket, payer, payer_seq, id)
+) without rowid;
+create index record_by_id on record (bucket, payer, id);
+create index record_by_spent on record (bucket, payer, spent);
+create table ledger (
+    bucket integer not null, kind integer not null, reference blob not null, debit text not null,
+    credit text not null, amount integer not null check (amount > 0), primary key (bucket, kind, reference)
+) without rowid;
+create table outbox (
+    bucket integer not null, payment blob not null, kind integer not null, done integer not null,
+    primary key (bucket, payment, kind)
+) without rowid;
+create table statement (
+    bucket integer not null, wallet blob not null, seq integer not null, id blob not null, message blob not null,
+    signed blob, statement blob not null, settlement_id blob not null, settlement blob not null,
+    primary key (bucket, wallet, seq, message)
+) without rowid;
+create index statement_by_settlement on statement (bucket, wallet, settlement_id);
+create table fund_order (
+    bucket integer not null, wallet blob not null, number integer not null, digest blob not null,
+    amount integer not null, state integer not null, primary key (bucket, wallet, number)
+) without rowid;
+create table rail_move (
+    bucket integer not null, id text not null, from_psp text not null, from_account text not null,
+    to_psp text not null, to_account text not null, amount integer not null, done integer not null,
+    primary key (bucket, id)
+) without rowid;
+create table misconduct (
+    bucket integer not null, wallet blob not null, reason integer not null, digest blob not null,
+    evidence blob not null, opened_at_s integer not null, primary key (bucket, wallet, reason, digest)
+) without rowid;
+create table revocation (
+    bucket integer not null, wallet blob not null, status_index integer not null, since_no integer not null,
+    until_no integer not null, at_s integer not null, primary key (bucket, wallet)
+) without rowid;
+create table published (
+    bucket integer not null, kind integer not null, number integer not null, issued_at_s integer not null,
+    bytes blob not null, primary key (bucket, kind, number)
+) without rowid;
+create table idempotency (
+    bucket integer not null, key blob not null, request blob not null, status integer not null, body text not null,
+    kept_at_s integer not null, primary key (bucket, key)
+) without rowid;
+create table activation (
+    bucket integer not null, code blob not null, psp text not null, account text not null, until_s integer not null,
+    used integer not null, primary key (bucket, code)
+) without rowid;
+";

@@ -1,0 +1,8 @@
+//! The store against a model, a power cut at every step, tampering, the counter, and real folders.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod counter;
+mod model;
+mod native;
+mod power_cut;
+mod tamper;

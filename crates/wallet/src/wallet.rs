@@ -1,0 +1,422 @@
+//! A wallet between two devices: ask, pay, accept, decline, confirm, reclaim, hand on. Nothing here touches a network.
+//!
+//! # No kill loses or repeats anything
+//! ```text
+//!   order ──> pending.json ──> trusted application ──> message written ──> result shown ──> pending.json removed
+//! ```
+//! | killed | the next command finds | and |
+//! |---|---|---|
+//! | before `pending.json` is durable | nothing | nothing had happened |
+//! | before the application's commit | the order, not carried out | carries it out, or reports that it was not made where that takes a PIN |
+//! | before the message is written | the order, carried out | asks again by the same reference, gets the same bytes, writes them |
+//! | before the result was shown | all of it | the same, and says so |
+//!
+//! An order that is asked for again in the same words is the interrupted one, not a second one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use counterfoil_ta::TrustedApp;
+use counterfoil_ta::api::{Command, Overview, Pin, Reply, Response};
+use counterfoil_ta::env::Freshness;
+use counterfoil_tre::{CounterKind, Element, NativeElement, open_native};
+use counterfoil_trust::open;
+use counterfoil_wire::cert::Name;
+use counterfoil_wire::header::Signer;
+use counterfoil_wire::message::{Payment, Request};
+use counterfoil_wire::rules::Rules;
+use counterfoil_wire::{Amount, Bytes, Code, Currency, KeyId, Wire};
+
+use crate::channel::{ChannelError, file, qr};
+use crate::error::WalletError;
+use crate::home::{Home, Kind, Settings};
+use crate::operation::{
+    Accepted, Declined, Done, Finished, Learnt, Operation, Order, Outcome, Paid, Pending, Requested, Resolved,
+};
+
+/// Where pending operations stand: one that needs no network must never wait for one that does.
+pub(crate) const PENDING_OFFLINE: &str = "pending.json";
+pub(crate) const PENDING_ONLINE: &str = "pending-online.json";
+
+/// Gossip that goes into a file, in bytes: what any device reads without a second thought.
+const GOSSIP_FILE_BYTES_MAX: u32 = 256 * 1024;
+
+/// One purse on this device.
+pub struct Wallet {
+    pub(crate) home: Home,
+    pub(crate) settings: Settings,
+    pub(crate) element: Box<dyn Element>,
+    pub(crate) finished: Vec<Finished>,
+    /// The pending file whose operation this process has done, and whose result the caller may not have shown yet.
+    pub(crate) shown_next: Option<&'static str>,
+}
+
+impl std::fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wallet").field("home", &self.home).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Wallet {
+    /// Opens the wallet in `home`, sealed by the device folder `device`.
+    ///
+    /// # Errors
+    /// [`Code::NotEnrolled`] if no enrolment was begun there, [`WalletError::OtherKind`] for a terminal, and what the
+    /// element says.
+    pub fn open(home: &Home, device: &Path) -> Result<Self, WalletError> {
+        Self::open_kind(home, device, Kind::Wallet)
+    }
+
+    pub(crate) fn open_kind(home: &Home, device: &Path, kind: Kind) -> Result<Self, WalletError> {
+        let settings = home.settings()?.ok_or(WalletError::Refused(Code::NotEnrolled.into()))?;
+        if settings.kind != kind {
+            return Err(WalletError::OtherKind { holds: settings.kind.name(), wanted: kind.name() });
+        }
+        let element = native_element(home, device, &settings)?;
+        Ok(Self::with_element(home.clone(), settings, element))
+    }
+
+    /// A wallet over an element that the caller opened.
+    pub fn with_element(home: Home, settings: Settings, element: Box<dyn Element>) -> Self {
+        Self { home, settings, element, finished: Vec::new(), shown_next: None }
+    }
+
+    /// Where the wallet belongs.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What stops a rollback on this device.
+    pub fn counter_kind(&self) -> CounterKind {
+        self.element.counter_kind()
+    }
+
+    /// What is known of the state's age.
+    pub fn freshness(&self) -> Freshness {
+        self.element.freshness()
+    }
+
+    /// What the holder may see.
+    ///
+    /// # Errors
+    /// [`Code::NotEnrolled`], or a store that fails.
+    pub fn overview(&mut self) -> Result<Overview, WalletError> {
+        match self.ask(&Command::Show {})? {
+            Reply::Overview { overview } => Ok(overview),
+            _ => Err(WalletError::UnexpectedReply),
+        }
+    }
+
+    /// The purse's currency.
+    ///
+    /// # Errors
+    /// [`Code::NotEnrolled`] until the first certificate is there.
+    pub fn currency(&mut self) -> Result<Currency, WalletError> {
+        let cert = self.overview()?.cert.ok_or(WalletError::Refused(Code::NotEnrolled.into()))?;
+        Ok(cert.currency)
+    }
+
+    /// The scheme rules that the wallet holds, for showing. `None` if they are not at hand.
+    ///
+    /// # Errors
+    /// Those of [`Wallet::overview`].
+    pub fn rules(&mut self) -> Result<Option<Rules>, WalletError> {
+        let number = self.overview()?.rules_no;
+        let bytes = fs::read(self.home.dir().join(rules_file(number))).ok();
+        Ok(bytes.and_then(|bytes| open::<Rules>(&bytes).ok()).map(|opened| opened.body))
+    }
+
+    /// Operations that had been interrupted and were brought to their end since this was last asked.
+    pub fn take_finished(&mut self) -> Vec<Finished> {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// The caller has shown the last result. Until it says so, or orders something else, a kill leaves the operation
+    /// to be reported once more.
+    pub fn acknowledge(&mut self) {
+        if let Some(name) = self.shown_next.take() {
+            // A pending operation that stays is reported again, and done no second time.
+            let _ = self.home.remove(name);
+        }
+    }
+
+    /// Brings an interrupted operation to its end, as far as that needs no network. See [`Wallet::take_finished`].
+    ///
+    /// # Errors
+    /// Those of the operation, where they leave open whether it happened.
+    pub fn finish_interrupted(&mut self) -> Result<(), WalletError> {
+        self.acknowledge();
+        match self.pending(PENDING_OFFLINE)? {
+            Some(found) => self.finish_offline(&found),
+            None => Ok(()),
+        }
+    }
+
+    /// Does what is ordered, once. An interrupted operation is finished first; if it is the very same, finishing it is
+    /// the answer.
+    ///
+    /// # Errors
+    /// [`WalletError::Refused`] if the trusted application refuses: nothing has changed then. With other errors it
+    /// stays pending; ordering the same again goes on with it.
+    pub fn perform(&mut self, order: Order) -> Result<Done, WalletError> {
+        if order.operation.is_online() {
+            return Err(WalletError::UnexpectedReply);
+        }
+        self.acknowledge();
+        let mut pending = Pending::of(&order)?;
+        let mut resumed = false;
+        match self.pending(PENDING_OFFLINE)? {
+            Some(found) if found.is_asked_again_by(&pending) => {
+                pending = found;
+                resumed = true;
+            }
+            Some(found) => self.finish_offline(&found)?,
+            None => {}
+        }
+        if !resumed {
+            if let Some(out) = &pending.out {
+                check_writable(out)?;
+            }
+            if pending.operation.is_remembered() {
+                self.home.write_json(PENDING_OFFLINE, &pending)?;
+            }
+        }
+        let done = self.apply(&pending, order.pin).and_then(|outcome| {
+            write_out(&outcome, pending.out.as_deref())?;
+            Ok(outcome)
+        });
+        match done {
+            Ok(outcome) => {
+                self.shown_next = pending.operation.is_remembered().then_some(PENDING_OFFLINE);
+                Ok(Done { outcome, out: pending.out, resumed })
+            }
+            Err(error) => {
+                if error.is_final() && pending.operation.is_remembered() {
+                    self.home.remove(PENDING_OFFLINE)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The most gossip that fits into a file of this name, in bytes.
+    pub fn gossip_room(out: &Path) -> u32 {
+        let is_png = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+        if is_png { u32::try_from(qr::PAYLOAD_BYTES_MAX).unwrap_or(u32::MAX) } else { GOSSIP_FILE_BYTES_MAX }
+    }
+
+    pub(crate) fn pending(&self, name: &str) -> Result<Option<Pending>, WalletError> {
+        self.home.read_json(name)
+    }
+
+    fn finish_offline(&mut self, found: &Pending) -> Result<(), WalletError> {
+        let (result, out) = match self.apply(found, None) {
+            Ok(outcome) => {
+                let out = self.write_somewhere(&outcome, found.out.as_deref())?;
+                (Ok(outcome), out)
+            }
+            Err(WalletError::Refused(error)) if WalletError::Refused(error).is_final() => (Err(error), None),
+            Err(error) => return Err(error),
+        };
+        self.finished.push(Finished { operation: found.operation.clone(), out, result });
+        self.home.remove(PENDING_OFFLINE)
+    }
+
+    /// Writes where it was asked for; if that can no longer be (a folder that is gone), into the home: a wallet must
+    /// not be stuck behind a file name.
+    fn write_somewhere(&self, outcome: &Outcome, out: Option<&Path>) -> Result<Option<PathBuf>, WalletError> {
+        let Some(message) = outcome.message() else { return Ok(None) };
+        match write_out(outcome, out) {
+            Ok(()) => Ok(out.map(Path::to_path_buf)),
+            Err(_) => {
+                let digest = counterfoil_trust::sha256(message).to_string();
+                let name = format!("recovered-{}.cbor", digest.get(..16).unwrap_or_default());
+                let path = self.home.dir().join(name);
+                file::write_message(&path, message)?;
+                Ok(Some(path))
+            }
+        }
+    }
+
+    /// Carries a pending operation out, or asks for what came of it.
+    fn apply(&mut self, pending: &Pending, pin: Option<Pin>) -> Result<Outcome, WalletError> {
+        let reference = pending.reference();
+        match pending.operation.clone() {
+            Operation::Request { amount, standing } => {
+                let (request, again) = self.message(&Command::Request { amount, standing, reference })?;
+                requested(request, again)
+            }
+            Operation::Pay { request, amount } => {
+                let command = Command::Pay { request: Bytes(request.clone()), amount, pin, reference };
+                let (payment, again) = self.message(&command)?;
+                paid(self.scheme()?, &request, payment, again)
+            }
+            Operation::Accept { payment } => {
+                let reply = self.ask(&Command::Accept { payment: Bytes(payment) })?;
+                decided(reply)
+            }
+            Operation::Decline { payment } => {
+                let reply = self.ask(&Command::Decline { payment: Bytes(payment) })?;
+                decided(reply)
+            }
+            Operation::Confirm { receipt } => {
+                let reply = self.ask(&Command::Confirm { receipt: Bytes(receipt) })?;
+                Ok(Outcome::Confirmed(resolved(reply)?))
+            }
+            Operation::Reclaim { decline } => {
+                let reply = self.ask(&Command::Reclaim { decline: Bytes(decline) })?;
+                Ok(Outcome::Reclaimed(resolved(reply)?))
+            }
+            Operation::GossipOut { room } => Ok(Outcome::Gossip(self.message(&Command::GossipOut { room })?.0)),
+            Operation::GossipIn { gossip } => match self.ask(&Command::GossipIn { gossip: Bytes(gossip) })? {
+                Reply::Learnt { revocation_no, revocation_new, cheats } => {
+                    Ok(Outcome::Learnt(Learnt { revocation_no, revocation_new, cheats }))
+                }
+                _ => Err(WalletError::UnexpectedReply),
+            },
+            Operation::Fund { .. } | Operation::Defund { .. } | Operation::Enrol {} => {
+                Err(WalletError::UnexpectedReply)
+            }
+        }
+    }
+
+    /// What names the scheme.
+    pub(crate) fn scheme(&mut self) -> Result<KeyId, WalletError> {
+        Ok(counterfoil_trust::key_id(&self.overview()?.root.key))
+    }
+
+    /// Asks the trusted application.
+    pub(crate) fn ask(&mut self, command: &Command) -> Result<Reply, WalletError> {
+        // A command may hold a PIN.
+        let command = zeroize::Zeroizing::new(command.to_bytes());
+        let Response(reply) = Response::from_bytes(&self.element.process(&command))?;
+        Ok(reply?)
+    }
+
+    pub(crate) fn message(&mut self, command: &Command) -> Result<(Vec<u8>, bool), WalletError> {
+        match self.ask(command)? {
+            Reply::Message { message, again } => Ok((message.0, again)),
+            _ => Err(WalletError::UnexpectedReply),
+        }
+    }
+}
+
+/// The trusted application in this process, over the home's sealed store.
+pub(crate) fn native_element(
+    home: &Home,
+    device: &Path,
+    settings: &Settings,
+) -> Result<Box<dyn Element>, WalletError> {
+    let host = open_native(home.dir(), device, &settings.label, settings.counter.choice())?;
+    let started = NativeElement::start(host, |host| {
+        let mut app = TrustedApp::open(host);
+        Ok::<_, WalletError>(move |command: &[u8]| app.process(command))
+    });
+    Ok(Box::new(started?))
+}
+
+pub(crate) fn rules_file(number: u32) -> String {
+    format!("rules-{number}.cbor")
+}
+
+/// Finds out before money moves whether its message can be written.
+fn check_writable(out: &Path) -> Result<(), WalletError> {
+    let extension = out.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+    if !matches!(extension.as_deref(), Some("cbor" | "png")) {
+        return Err(ChannelError::UnknownExtension { path: out.into() }.into());
+    }
+    let failed = |source| ChannelError::Io { action: "write", path: out.into(), source };
+    if out.is_dir() {
+        return Err(failed(std::io::Error::other("it is a folder")).into());
+    }
+    let folder = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::Builder::new().prefix(".counterfoil-").tempfile_in(folder).map_err(failed)?;
+    Ok(())
+}
+
+fn write_out(outcome: &Outcome, out: Option<&Path>) -> Result<(), ChannelError> {
+    match (outcome.message(), out) {
+        (Some(message), Some(out)) => file::write_message(out, message),
+        _ => Ok(()),
+    }
+}
+
+fn requested(request: Vec<u8>, again: bool) -> Result<Outcome, WalletError> {
+    let body = open::<Request>(&request)?.body;
+    let standing = body.is_standing();
+    let Request { number, amount, expiry_s, .. } = body;
+    Ok(Outcome::Requested(Requested { amount, standing, number, expiry_s, request, again }))
+}
+
+fn paid(scheme: KeyId, request: &[u8], payment: Vec<u8>, again: bool) -> Result<Outcome, WalletError> {
+    let sent = open::<Payment>(&payment)?;
+    let payee_name = match open::<Request>(request)?.envelope.signer {
+        Signer::Cert(cert) => cert.name,
+        Signer::Key(_) => Name::default(),
+    };
+    let Payment { amount, payee, .. } = sent.body;
+    let id = sent.id(&scheme);
+    Ok(Outcome::Paid(Paid { amount, id, payee, payee_name, payment, again }))
+}
+
+fn decided(reply: Reply) -> Result<Outcome, WalletError> {
+    match reply {
+        Reply::Accepted { receipt, amount, again } => {
+            Ok(Outcome::Accepted(Accepted { amount, receipt: receipt.0, again }))
+        }
+        Reply::Declined { decline, amount, reason, again } => {
+            let reason = Code::from_number(reason).ok_or(WalletError::UnexpectedReply)?;
+            Ok(Outcome::Declined(Declined { amount, reason, decline: decline.0, again }))
+        }
+        _ => Err(WalletError::UnexpectedReply),
+    }
+}
+
+fn resolved(reply: Reply) -> Result<Resolved, WalletError> {
+    match reply {
+        Reply::Resolved { payment, amount, again } => Ok(Resolved { payment, amount, again }),
+        _ => Err(WalletError::UnexpectedReply),
+    }
+}
+
+/// What a wallet could pay at this moment, and what stops it from paying more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headroom {
+    /// The largest payment possible now, PIN apart.
+    pub amount: Amount,
+    /// The refusal that a larger payment would meet.
+    pub limit: Code,
+}
+
+/// The largest payment that `overview` and `rules` let a wallet make at `now_s`, and the first limit in its way.
+pub fn headroom(overview: &Overview, rules: &Rules, now_s: u32) -> Option<Headroom> {
+    let limits = rules.limits(overview.grade)?;
+    let cert = overview.cert.as_ref()?;
+    let now_s = now_s.max(overview.time_bound_s);
+    let blocked = |limit| Some(Headroom { amount: Amount::ZERO, limit });
+    if overview.standing != counterfoil_wire::sync::Standing::Good {
+        return blocked(Code::Suspended);
+    }
+    if !overview.grade.has_element() {
+        return blocked(Code::TerminalCannotPay);
+    }
+    if now_s > cert.not_after_s() {
+        return blocked(Code::OwnCertificateExpired);
+    }
+    if now_s.saturating_sub(overview.synced_at_s) > limits.offline_max_s {
+        return blocked(Code::OfflineTooLong);
+    }
+    if overview.sync_count >= limits.sync_count_max {
+        return blocked(Code::CountSinceSync);
+    }
+    // In the order in which the trusted application checks them: of two that bind alike, the first is named.
+    let bounds = [
+        (limits.payment_max, Code::PaymentTooLarge),
+        (overview.funded.plus(overview.received)?, Code::InsufficientFunds),
+        (overview.spendable, Code::RespendShare),
+        (limits.sync_total_max.minus_or_zero(overview.sync_total), Code::TotalSinceSync),
+        (cert.ceiling.minus_or_zero(overview.spent), Code::CeilingReached),
+    ];
+    let (amount, limit) = bounds.into_iter().min_by_key(|(amount, _)| *amount)?;
+    Some(Headroom { amount, limit })
+}
