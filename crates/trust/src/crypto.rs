@@ -178,7 +178,8 @@ fn verify_ed25519(key: &[u8; 32], message: &[u8], signature: &Signature) -> Opti
 }
 
 /// Whether the `y` of an encoded point is below p = 2^255 - 19 (RFC 8032 section 5.1.3, step 1). The library decodes
-/// larger ones modulo p, which would give one key two names.
+/// larger ones modulo p, which would give one key two names. Nobody knows a secret for any of those points (their `y` is
+/// below 19), so this settles what a key is rather than who can sign.
 fn is_reduced(key: &[u8; 32]) -> bool {
     let [low, middle @ .., high] = key;
     *low < 0xed || high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)

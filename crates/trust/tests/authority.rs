@@ -96,6 +96,17 @@ fn an_issuer_certifies_only_its_grades() {
 }
 
 #[test]
+fn a_signer_issues_nothing_even_with_an_issuers_rights_on_paper() {
+    for (mut scheme, key) in schemes() {
+        let rights = AuthorityCert { role: Role::Signer, ..scheme.issuer.clone() };
+        scheme.issuer = x509::issue_authority(rights, &scheme.root_key, &scheme.root, &HEDGE);
+        let cert = scheme.wallet(&key);
+        assert_eq!(code(scheme.anchors().check_wallet(&cert, None, NOW_S)), Code::IssuerNotPermitted);
+        assert_eq!(scheme.anchors().find_issuer(&cert.issuer), None);
+    }
+}
+
+#[test]
 fn a_carried_issuer_counts_only_if_the_held_list_is_older() {
     for (mut scheme, key) in schemes() {
         let cert = scheme.wallet(&key);

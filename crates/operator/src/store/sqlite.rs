@@ -37,14 +37,15 @@ impl SqliteStore {
         db.pragma_update(None, "synchronous", "full")?;
         db.set_prepared_statement_cache_capacity(64);
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done: usize = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let done: u32 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let done = usize::try_from(done).unwrap_or(usize::MAX);
         if done > MIGRATIONS.len() {
             return Err(StoreError::Unexpected("user_version"));
         }
         for migration in MIGRATIONS.iter().skip(done) {
             tx.execute_batch(migration)?;
         }
-        tx.pragma_update(None, "user_version", MIGRATIONS.len())?;
+        tx.pragma_update(None, "user_version", u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX))?;
         tx.commit()?;
         Ok(Self { db })
     }

@@ -1,0 +1,409 @@
+//! A wallet and its operator: enrol, fund, defund, sync.
+//!
+//! Every exchange can be cut off anywhere. What is sent is signed once and sent again as it was until it is answered;
+//! the operator answers the same bytes alike; a settlement that was applied changes nothing the second time.
+
+use std::path::Path;
+
+use counterfoil_ta::api::{Command, Pin, Reply};
+use counterfoil_trust::{key_id, open};
+use counterfoil_wire::cert::{Name, RootCert};
+use counterfoil_wire::sync::{Settlement, Standing};
+use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Reference};
+
+use crate::error::{OperatorError, WalletError};
+use crate::home::{Counter, FORMAT, Home, Kind, Settings};
+use crate::operation::{
+    Defunded, Done, Enrolled, Finished, Funded, Operation, Order, Outcome, Pending, SyncReport,
+};
+use crate::sync::{NewWallet, Operator};
+use crate::wallet::{PENDING_ONLINE, Wallet, native_element, rules_file};
+
+/// One round settles what was pending, a second one what came after it. A third would settle nothing.
+const ROUNDS_MAX: u8 = 2;
+
+/// What a new wallet or terminal is to be.
+#[derive(Debug, Clone)]
+pub struct NewHome {
+    /// Wallet or terminal.
+    pub kind: Kind,
+    /// Address of the operator.
+    pub operator_url: String,
+    /// Name of the PSP.
+    pub psp: String,
+    /// The account behind it.
+    pub account: String,
+    /// The PSP's activation code, where it asks for one.
+    pub activation_code: Option<String>,
+    /// Signature algorithm.
+    pub algorithm: Algorithm,
+    /// A merchant's display name; empty for a person.
+    pub name: Name,
+    /// What stops a rollback.
+    pub counter: Counter,
+    /// The PIN, if one is wanted. It is kept by the trusted application alone.
+    pub pin: Option<Pin>,
+    /// The root to trust. Without one, the root that the operator names on this first use is trusted.
+    pub root: Option<RootCert>,
+}
+
+/// The name of a root for people to compare: the SHA-256 of its key, in hex.
+pub fn root_fingerprint(root: &RootCert) -> String {
+    key_id(&root.key).to_string()
+}
+
+impl Wallet {
+    /// Makes a key in `home` and has it certified. An enrolment that was cut off goes on when it is asked for again;
+    /// the PIN is then the one that was given first.
+    ///
+    /// # Errors
+    /// [`Code::AlreadyEnrolled`]; [`WalletError::OtherRoot`]; [`WalletError::OtherEnrolment`]; [`WalletError::Operator`].
+    /// After a refusal the home is empty again.
+    pub fn enrol(
+        home: &Home,
+        device: &Path,
+        new: &NewHome,
+        operator: &dyn Operator,
+    ) -> Result<(Self, Done), WalletError> {
+        let begun = home.settings()?;
+        // Known before the operator is asked: an answer that needs no network should not wait for one.
+        if begun.is_some() {
+            if let Some(ended) = Self::enrolled_before(home, device, new)? {
+                return Ok(ended);
+            }
+        }
+        let scheme = operator.scheme()?;
+        let found = root_fingerprint(&scheme.root);
+        if let Some(trusted) = &new.root
+            && *trusted != scheme.root
+        {
+            return Err(WalletError::OtherRoot { found, trusted: root_fingerprint(trusted) });
+        }
+        let settings = match begun {
+            Some(begun) => begun,
+            None => new_settings(new, &found)?,
+        };
+        check_same_enrolment(&settings, new, &found)?;
+        home.write_settings(&settings)?;
+        home.write_json(PENDING_ONLINE, &Pending::of(&Order::new(Operation::Enrol {}))?)?;
+        let element = native_element(home, device, &settings)?;
+        let mut wallet = Self::with_element(home.clone(), settings, element);
+        match wallet.enrol_with(new, scheme.root, operator) {
+            Ok(()) => {}
+            Err(error) => {
+                if ends_enrolment(&error) {
+                    drop(wallet);
+                    home.clear()?;
+                }
+                return Err(error);
+            }
+        }
+        wallet.shown_next = Some(PENDING_ONLINE);
+        let done = wallet.enrolled(new, false)?;
+        Ok((wallet, done))
+    }
+
+    /// The wallet of an enrolment that was cut off when all was done but showing it.
+    fn enrolled_before(
+        home: &Home,
+        device: &Path,
+        new: &NewHome,
+    ) -> Result<Option<(Self, Done)>, WalletError> {
+        let mut wallet = Self::open_kind(home, device, new.kind)?;
+        let enrolled = match wallet.overview() {
+            Ok(overview) => overview.cert.is_some(),
+            Err(error) if error.code() == Some(Code::NotEnrolled) => false,
+            Err(error) => return Err(error),
+        };
+        if !enrolled {
+            return Ok(None);
+        }
+        match wallet.pending(PENDING_ONLINE)? {
+            Some(Pending { operation: Operation::Enrol {}, .. }) => {
+                wallet.shown_next = Some(PENDING_ONLINE);
+                let done = wallet.enrolled(new, true)?;
+                Ok(Some((wallet, done)))
+            }
+            _ => Err(WalletError::Refused(Code::AlreadyEnrolled.into())),
+        }
+    }
+
+    fn enrol_with(
+        &mut self,
+        new: &NewHome,
+        root: RootCert,
+        operator: &dyn Operator,
+    ) -> Result<(), WalletError> {
+        let command = Command::Enrol {
+            es256: new.algorithm == Algorithm::Es256,
+            grade: new.counter.grade(new.kind),
+            name: new.name.clone(),
+            pin: new.pin.clone(),
+            root,
+        };
+        let (enrolment, _) = self.message(&command)?;
+        let settlement = operator.enrol(&NewWallet {
+            psp: &new.psp,
+            account: &new.account,
+            activation_code: new.activation_code.as_deref(),
+            enrolment: &enrolment,
+        })?;
+        self.settle(settlement).map(|_| ())
+    }
+
+    fn enrolled(&mut self, new: &NewHome, resumed: bool) -> Result<Done, WalletError> {
+        let overview = self.overview()?;
+        let outcome = Outcome::Enrolled(Enrolled {
+            scheme: overview.root.name.clone(),
+            root_fingerprint: root_fingerprint(&overview.root),
+            root_on_first_use: new.root.is_none(),
+            has_pin: overview.pin_tries.is_some(),
+        });
+        Ok(Done { outcome, out: None, resumed })
+    }
+
+    /// Moves value from the account behind the wallet into it.
+    ///
+    /// # Errors
+    /// [`WalletError::Refused`] before anything is ordered. [`WalletError::Operator`] if the operator cannot be asked:
+    /// the order stays, and the same call, or a sync, goes on with it. That the account does not cover the order is an
+    /// outcome, not an error: see [`Funded::refusal`].
+    pub fn fund(
+        &mut self,
+        amount: Amount,
+        reference: Option<Reference>,
+        operator: &dyn Operator,
+    ) -> Result<Done, WalletError> {
+        let order = Order { reference, ..Order::new(Operation::Fund { amount }) };
+        self.perform_online(order, operator)
+    }
+
+    /// Moves value from the wallet to the account behind it.
+    ///
+    /// # Errors
+    /// As [`Wallet::fund`]. Once debited, the value leaves at the next sync, whoever asks for it.
+    pub fn defund(
+        &mut self,
+        amount: Amount,
+        reference: Option<Reference>,
+        pin: Option<Pin>,
+        operator: &dyn Operator,
+    ) -> Result<Done, WalletError> {
+        let order = Order { reference, pin, ..Order::new(Operation::Defund { amount }) };
+        self.perform_online(order, operator)
+    }
+
+    /// Accounts to the operator for everything since the last settlement, and applies what it answers.
+    ///
+    /// # Errors
+    /// [`WalletError::Operator`]: the statement stays, and the next sync sends it first.
+    pub fn sync(&mut self, operator: &dyn Operator) -> Result<SyncReport, WalletError> {
+        self.finish_interrupted()?;
+        let Some(found) = self.pending(PENDING_ONLINE)? else { return self.exchange(operator) };
+        let result = match self.apply_online(&found, None, operator) {
+            Ok(outcome) => Ok(outcome),
+            Err(WalletError::Refused(error)) if WalletError::Refused(error).is_final() => Err(error),
+            // An order that the operator will not decide must not keep the wallet from its sync.
+            Err(WalletError::Operator(OperatorError::Refused(_))) => {
+                let report = self.exchange(operator)?;
+                if self.overview()?.order.is_none() {
+                    self.home.remove(PENDING_ONLINE)?;
+                }
+                return Ok(report);
+            }
+            Err(error) => return Err(error),
+        };
+        let synced = match &result {
+            Ok(Outcome::Funded(funded)) => Some(funded.sync.clone()),
+            Ok(Outcome::Defunded(defunded)) => Some(defunded.sync.clone()),
+            _ => None,
+        };
+        self.finished.push(Finished { operation: found.operation, out: None, result });
+        self.home.remove(PENDING_ONLINE)?;
+        match synced {
+            Some(report) => Ok(report),
+            None => self.exchange(operator),
+        }
+    }
+
+    fn perform_online(&mut self, order: Order, operator: &dyn Operator) -> Result<Done, WalletError> {
+        self.finish_interrupted()?;
+        let mut pending = Pending::of(&order)?;
+        let mut resumed = false;
+        match self.pending(PENDING_ONLINE)? {
+            Some(found) if found.is_asked_again_by(&pending) => {
+                pending = found;
+                resumed = true;
+            }
+            Some(_) => {
+                self.sync(operator)?;
+            }
+            None => {}
+        }
+        if !resumed {
+            self.home.write_json(PENDING_ONLINE, &pending)?;
+        }
+        match self.apply_online(&pending, order.pin, operator) {
+            Ok(outcome) => {
+                self.shown_next = Some(PENDING_ONLINE);
+                Ok(Done { outcome, out: None, resumed })
+            }
+            Err(error) => {
+                if error.is_final() {
+                    self.home.remove(PENDING_ONLINE)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Carries a pending operation out, or on from where it was cut off.
+    fn apply_online(
+        &mut self,
+        pending: &Pending,
+        pin: Option<Pin>,
+        operator: &dyn Operator,
+    ) -> Result<Outcome, WalletError> {
+        let reference = pending.reference();
+        match pending.operation {
+            Operation::Fund { amount } => {
+                let (order, again) = self.message(&Command::FundOrder { amount, reference })?;
+                let refusal = match operator.fund(&order) {
+                    Ok(true) => None,
+                    Ok(false) => Some(rail_refused()),
+                    Err(OperatorError::Refused(problem)) if problem.code == Some(Code::RailRefused) => {
+                        Some(problem)
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                let sync = self.exchange_after_order(operator)?;
+                Ok(Outcome::Funded(Funded { amount, refusal, again, sync }))
+            }
+            Operation::Defund { amount } => match self.ask(&Command::Defund { amount, pin, reference })? {
+                Reply::Defunding { amount, again, .. } => {
+                    let sync = self.exchange_after_order(operator)?;
+                    Ok(Outcome::Defunded(Defunded { amount, again, sync }))
+                }
+                _ => Err(WalletError::UnexpectedReply),
+            },
+            Operation::Enrol {} => Err(WalletError::Refused(Code::AlreadyEnrolled.into())),
+            _ => Err(WalletError::UnexpectedReply),
+        }
+    }
+
+    /// The operator has answered the order itself, so a refusal to settle must not read as a refusal of the order: the
+    /// trusted application's word on a settlement is not final for the order either.
+    fn exchange_after_order(&mut self, operator: &dyn Operator) -> Result<SyncReport, WalletError> {
+        self.exchange(operator).map_err(|error| match error {
+            WalletError::Refused(refused) => WalletError::Operator(OperatorError::Malformed {
+                url: self.settings.operator_url.clone(),
+                reason: format!("the settlement was not taken: {refused}"),
+            }),
+            other => other,
+        })
+    }
+
+    fn exchange(&mut self, operator: &dyn Operator) -> Result<SyncReport, WalletError> {
+        let mut report = SyncReport {
+            rounds: 0,
+            funded: Amount::ZERO,
+            refunded: Vec::new(),
+            confirmed: Vec::new(),
+            returned: Amount::ZERO,
+            paid_out: Amount::ZERO,
+            standing: Standing::Good,
+        };
+        loop {
+            let (statement, again) = self.message(&Command::Statement {})?;
+            let settlement = operator.settle(&statement)?;
+            self.merge(settlement, &mut report)?;
+            report.rounds = report.rounds.saturating_add(1);
+            let overview = self.overview()?;
+            // The settlement's own entry is always there. A statement that had waited speaks of an older state.
+            let unsettled = overview.journal_len > 1 || overview.order.is_some();
+            if report.rounds >= ROUNDS_MAX || !(again && unsettled) {
+                return Ok(report);
+            }
+        }
+    }
+
+    fn merge(&mut self, settlement: Vec<u8>, report: &mut SyncReport) -> Result<(), WalletError> {
+        match self.settle(settlement)? {
+            Reply::Settled { funded, refunded, confirmed, returned, paid_out, standing, .. } => {
+                let sum = |a: Amount, b: Amount| a.plus(b).ok_or(WalletError::UnexpectedReply);
+                report.funded = sum(report.funded, funded)?;
+                report.returned = sum(report.returned, returned)?;
+                report.paid_out = sum(report.paid_out, paid_out)?;
+                report.refunded.extend(refunded);
+                report.confirmed.extend(confirmed);
+                report.standing = standing;
+                Ok(())
+            }
+            _ => Err(WalletError::UnexpectedReply),
+        }
+    }
+
+    /// Applies a settlement and keeps a copy of new rules for showing. The trusted application has its own.
+    fn settle(&mut self, settlement: Vec<u8>) -> Result<Reply, WalletError> {
+        let rules = open::<Settlement>(&settlement)?.body.rules;
+        if let Some(rules) = rules
+            && let Ok(opened) = open::<counterfoil_wire::rules::Rules>(&rules.0)
+        {
+            // Before the settlement is applied: its rules are not sent a second time.
+            self.home.write_durably(&rules_file(opened.body.number), &rules.0)?;
+        }
+        self.ask(&Command::Settle { settlement: Bytes(settlement) })
+    }
+}
+
+fn rail_refused() -> crate::error::Problem {
+    let code = Code::RailRefused;
+    crate::error::Problem { status: 422, code: Some(code), title: code.what().to_owned(), next: None }
+}
+
+fn new_settings(new: &NewHome, fingerprint: &str) -> Result<Settings, WalletError> {
+    let mut label = [0; 16];
+    getrandom::fill(&mut label).map_err(WalletError::Random)?;
+    Ok(Settings {
+        format: FORMAT,
+        kind: new.kind,
+        label: hex::encode(label),
+        operator_url: new.operator_url.clone(),
+        psp: new.psp.clone(),
+        root_fingerprint: fingerprint.to_owned(),
+        algorithm: new.algorithm.name().to_owned(),
+        name: new.name.as_str().to_owned(),
+        counter: new.counter,
+    })
+}
+
+/// The key, its grade and its name were fixed when the enrolment was begun.
+fn check_same_enrolment(begun: &Settings, new: &NewHome, fingerprint: &str) -> Result<(), WalletError> {
+    let differs = [
+        (begun.kind != new.kind, "kind"),
+        (begun.operator_url != new.operator_url, "operator"),
+        (begun.psp != new.psp, "PSP"),
+        (begun.root_fingerprint != fingerprint, "root"),
+        (begun.algorithm != new.algorithm.name(), "algorithm"),
+        (begun.name != new.name.as_str(), "name"),
+        (begun.counter != new.counter, "counter"),
+    ];
+    match differs.into_iter().find(|(differs, _)| *differs) {
+        Some((_, differs)) => Err(WalletError::OtherEnrolment { differs }),
+        None => Ok(()),
+    }
+}
+
+/// Whether the operator, or the trusted application before it, has said no to the enrolment, so that there is nothing
+/// to go on with. A key that the operator knows already is no such case: it has a wallet to it.
+fn ends_enrolment(error: &WalletError) -> bool {
+    match error {
+        WalletError::Refused(error) => {
+            matches!(error.code, Code::PinMalformed | Code::BadCertificate | Code::ValueOutOfRange)
+        }
+        WalletError::Operator(OperatorError::Refused(problem)) => {
+            (400..500).contains(&problem.status) && problem.code != Some(Code::KeyEnrolled)
+        }
+        _ => false,
+    }
+}
