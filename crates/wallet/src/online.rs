@@ -237,6 +237,9 @@ impl Wallet {
             }
             Some(_) => {
                 self.sync(operator)?;
+                if self.pending(PENDING_ONLINE)?.is_some() {
+                    return Err(WalletError::Refused(Code::OrderPending.into()));
+                }
             }
             None => {}
         }

@@ -289,7 +289,9 @@ impl Wallet {
     pub(crate) fn ask(&mut self, command: &Command) -> Result<Reply, WalletError> {
         // A command may hold a PIN.
         let command = zeroize::Zeroizing::new(command.to_bytes());
-        let Response(reply) = Response::from_bytes(&self.element.process(&command))?;
+        let answer = self.element.process(&command);
+        // What is no answer is no refusal either: the command may have been carried out.
+        let Response(reply) = Response::from_bytes(&answer).map_err(|_| WalletError::UnexpectedReply)?;
         Ok(reply?)
     }
 
@@ -342,17 +344,17 @@ fn write_out(outcome: &Outcome, out: Option<&Path>) -> Result<(), ChannelError> 
 }
 
 fn requested(request: Vec<u8>, again: bool) -> Result<Outcome, WalletError> {
-    let body = open::<Request>(&request)?.body;
+    let body = open::<Request>(&request).map_err(|_| WalletError::UnexpectedReply)?.body;
     let standing = body.is_standing();
     let Request { number, amount, expiry_s, .. } = body;
     Ok(Outcome::Requested(Requested { amount, standing, number, expiry_s, request, again }))
 }
 
 fn paid(scheme: KeyId, request: &[u8], payment: Vec<u8>, again: bool) -> Result<Outcome, WalletError> {
-    let sent = open::<Payment>(&payment)?;
-    let payee_name = match open::<Request>(request)?.envelope.signer {
-        Signer::Cert(cert) => cert.name,
-        Signer::Key(_) => Name::default(),
+    let sent = open::<Payment>(&payment).map_err(|_| WalletError::UnexpectedReply)?;
+    let payee_name = match open::<Request>(request).map(|opened| opened.envelope.signer) {
+        Ok(Signer::Cert(cert)) => cert.name,
+        _ => Name::default(),
     };
     let Payment { amount, payee, .. } = sent.body;
     let id = sent.id(&scheme);

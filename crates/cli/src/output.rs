@@ -1,0 +1,206 @@
+//! What a person, or a program, gets to read: lines, one JSON object, errors with their number.
+
+use std::io::{IsTerminal, Write};
+
+use counterfoil_wallet::WalletError;
+use counterfoil_wire::{Code, Error};
+use serde_json::{Value, json};
+
+/// Exit codes. 0 is success.
+pub(crate) const REFUSED: u8 = 1;
+pub(crate) const USAGE: u8 = 2;
+pub(crate) const DECLINED: u8 = 3;
+
+/// How to write.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    colour: bool,
+}
+
+/// What a command has to say, in both forms.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) lines: Vec<String>,
+    pub(crate) json: serde_json::Map<String, Value>,
+    pub(crate) exit: u8,
+}
+
+impl Answer {
+    /// Adds a line for people.
+    pub(crate) fn line(&mut self, line: impl Into<String>) -> &mut Self {
+        self.lines.push(line.into());
+        self
+    }
+
+    /// Adds a member for programs.
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<Value>) -> &mut Self {
+        self.json.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// A command line that cannot be what was meant.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { json, colour: std::io::stdout().is_terminal() && !plain }
+    }
+
+    /// Writes an answer whole, and gives it to the reader before anything else happens.
+    pub(crate) fn answer(&self, answer: &Answer) -> u8 {
+        if self.json {
+            self.text(&format!("{:#}\n", Value::Object(answer.json.clone())));
+        } else {
+            let mut text = answer.lines.join("\n");
+            text.push('\n');
+            self.text(&text);
+        }
+        answer.exit
+    }
+
+    /// A reader that has gone away (`counterfoil … | head`) is no failure of the command.
+    fn text(&self, text: &str) {
+        let mut stdout = std::io::stdout().lock();
+        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    }
+
+    /// A word that should be seen first.
+    pub(crate) fn strong(&self, text: &str) -> String {
+        if self.colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// A word that asks for attention.
+    pub(crate) fn warn(&self, text: &str) -> String {
+        if self.colour { format!("\x1b[33m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Tells why a command failed; returns its exit code. For programs the object goes where its result would have
+    /// gone.
+    pub(crate) fn fail(&self, error: &anyhow::Error) -> u8 {
+        let exit = if error.is::<Usage>() { USAGE } else { REFUSED };
+        let told = Told::of(error);
+        if self.json {
+            self.text(&format!("{:#}\n", json!({ "error": told.json() })));
+        } else {
+            let mut stderr = std::io::stderr().lock();
+            for line in told.lines() {
+                let _ = writeln!(stderr, "{line}");
+            }
+        }
+        exit
+    }
+}
+
+/// A failure in words.
+struct Told {
+    code: Option<Code>,
+    what: String,
+    fault: Option<&'static str>,
+    next: Option<String>,
+}
+
+impl Told {
+    fn of(error: &anyhow::Error) -> Self {
+        let numbered = |code: Code| Self {
+            code: Some(code),
+            what: code.what().to_owned(),
+            fault: Some(code.fault().name()),
+            next: Some(code.next().to_owned()),
+        };
+        if let Some(error) = error.downcast_ref::<Error>() {
+            return numbered(error.code);
+        }
+        if let Some(error) = error.downcast_ref::<WalletError>() {
+            return match error.code() {
+                Some(code) => numbered(code),
+                None => Self {
+                    code: None,
+                    what: error.to_string(),
+                    fault: matches!(error, WalletError::Operator(_)).then_some("operator"),
+                    next: error.next().map(str::to_owned),
+                },
+            };
+        }
+        let what = format!("{error:#}");
+        let next = error.is::<Usage>().then(|| "see `counterfoil help`".to_owned());
+        Self { code: None, what, fault: error.is::<Usage>().then_some("caller"), next }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![match self.code {
+            Some(code) => format!("error {}: {}", code.number(), self.what),
+            None => format!("error: {}", self.what),
+        }];
+        lines.extend(self.fault.map(|fault| format!("fault: {fault}")));
+        lines.extend(self.next.as_ref().map(|next| format!("next: {next}")));
+        lines
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "code": self.code.map(Code::number),
+            "name": self.code.map(Code::name),
+            "what": self.what,
+            "fault": self.fault,
+            "next": self.next,
+        })
+    }
+}
+
+/// Lines of columns, each as wide as its widest cell. The columns in `right` are set to the right.
+pub(crate) fn table(rows: &[Vec<String>], right: &[usize]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let mut line = String::from(" ");
+        for (column, cell) in row.iter().enumerate() {
+            let padding = " ".repeat(widths.get(column).unwrap_or(&0).saturating_sub(cell.chars().count()));
+            line.push(' ');
+            if right.contains(&column) {
+                line.push_str(&padding);
+                line.push_str(cell);
+            } else {
+                line.push_str(cell);
+                line.push_str(&padding);
+            }
+            line.push(' ');
+        }
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_align() {
+        let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
+        let lines = table(&[row("sent", "1.00 EUR"), row("confirmed", "12.30 EUR")], &[1]);
+        assert_eq!(lines, ["  sent        1.00 EUR", "  confirmed  12.30 EUR"]);
+    }
+
+    #[test]
+    fn a_numbered_error_says_all_three_things() {
+        let told = Told::of(&anyhow::Error::from(WalletError::Refused(Code::BalanceTooLarge.into())));
+        assert_eq!(told.lines()[0], "error 402: the balance would pass the holding limit");
+        assert_eq!(told.lines()[1], "fault: holder");
+        assert!(told.lines()[2].starts_with("next: "));
+        assert_eq!(told.json()["code"], 402);
+    }
+}

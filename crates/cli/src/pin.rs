@@ -1,0 +1,110 @@
+//! Where a PIN comes from: a file that the holder names, the prompt of a terminal, the first line of a pipe. Never an
+//! argument, which every process on the computer can read.
+
+use std::io::{BufRead, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use counterfoil_wallet::Pin;
+use zeroize::Zeroizing;
+
+/// More than any PIN file has.
+const LINE_BYTES_MAX: u64 = 256;
+
+/// How long an enrolment waits for a PIN on a pipe that may never say anything.
+const PIPE_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Options of commands that may need the PIN.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct PinArgs {
+    /// File whose first line is the PIN; without it the PIN is asked for at the prompt, or read from standard input
+    #[arg(long, value_name = "FILE")]
+    pin_file: Option<PathBuf>,
+}
+
+impl PinArgs {
+    /// The PIN from the file, if one was named.
+    pub(crate) fn given(&self) -> Result<Option<Pin>> {
+        self.pin_file.as_deref().map(from_file).transpose()
+    }
+
+    /// The PIN, now that it is known to be needed. `prompt` says what for.
+    pub(crate) fn needed(&self, prompt: &str) -> Result<Pin> {
+        if let Some(pin) = self.given()? {
+            return Ok(pin);
+        }
+        if std::io::stdin().is_terminal() {
+            return ask(prompt);
+        }
+        match first_line(std::io::stdin().lock())? {
+            Some(pin) => Ok(pin),
+            None => bail!(counterfoil_wire::Error::from(counterfoil_wire::Code::PinRequired)),
+        }
+    }
+
+    /// The PIN that a new wallet is to have; `None` for none.
+    pub(crate) fn chosen(&self) -> Result<Option<Pin>> {
+        if let Some(pin) = self.given()? {
+            return Ok(Some(pin));
+        }
+        if std::io::stdin().is_terminal() {
+            let pin = ask("choose a PIN of 4 to 12 digits (empty for none): ")?;
+            if pin.0.is_empty() {
+                return Ok(None);
+            }
+            if ask("the same PIN again: ")? != pin {
+                bail!("the two PINs differ; nothing was done");
+            }
+            return Ok(Some(pin));
+        }
+        // Whoever started us may have left a pipe open that nobody writes to: no PIN is a choice here, so do not wait
+        // for ever.
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || sender.send(first_line(std::io::stdin().lock())));
+        match receiver.recv_timeout(PIPE_TIME_MAX) {
+            Ok(line) => line,
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+fn ask(prompt: &str) -> Result<Pin> {
+    let line = rpassword::prompt_password(prompt).context("cannot ask for the PIN")?;
+    Ok(Pin(Zeroizing::new(line)))
+}
+
+fn from_file(path: &Path) -> Result<Pin> {
+    let named = || format!("the PIN file {}", path.display());
+    let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", named()))?;
+    let line = first_line(std::io::BufReader::new(file)).with_context(named)?;
+    line.with_context(|| format!("{} is empty", named()))
+}
+
+fn first_line(reader: impl BufRead) -> Result<Option<Pin>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(LINE_BYTES_MAX as usize));
+    reader.take(LINE_BYTES_MAX).read_until(b'\n', &mut line).context("cannot read the PIN")?;
+    let text = std::str::from_utf8(&line).context("the PIN is not text")?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    Ok((!text.is_empty()).then(|| Pin(Zeroizing::new(text.to_owned()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Option<String> {
+        first_line(bytes).unwrap().map(|pin| pin.0.to_string())
+    }
+
+    #[test]
+    fn the_first_line_is_the_pin() {
+        assert_eq!(read(b"1234"), Some("1234".into()));
+        assert_eq!(read(b"1234\r\n5678\n"), Some("1234".into()));
+        assert_eq!(read(b""), None);
+        assert_eq!(read(b"\n1234\n"), None);
+        assert!(first_line(&b"\xff\n"[..]).is_err());
+        assert!(read(&[b'1'; 1000]).is_some_and(|pin| pin.len() == 256));
+    }
+}

@@ -1,0 +1,412 @@
+//! `counterfoil wallet`: a purse on this device. Only enrol, fund, defund and sync know the operator; every other
+//! command is done without a network, and without the means to use one.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand, ValueEnum};
+use counterfoil_wallet::amounts::{AmountError, parse_amount};
+use counterfoil_wallet::channel::file::read_message;
+use counterfoil_wallet::{
+    Counter, Done, Home, HttpOperator, Kind, NewHome, Operation, Order, Pin, Wallet, WalletError, reference_of,
+};
+use counterfoil_wire::cert::{Name, RootCert};
+use counterfoil_wire::{Algorithm, Amount, Code, Currency};
+
+use crate::output::{Answer, Output, Usage};
+use crate::pin::PinArgs;
+use crate::{root, show, words};
+
+/// Where a wallet or terminal lives.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Folder of the wallet
+    #[arg(long, value_name = "DIR")]
+    home: PathBuf,
+    /// Folder of the device's key, which stands in for a phone's key store [default: ~/.local/share/counterfoil/device]
+    #[arg(long, value_name = "DIR", env = "COUNTERFOIL_DEVICE")]
+    device: Option<PathBuf>,
+}
+
+impl Place {
+    pub(crate) fn home(&self) -> Home {
+        Home::new(&self.home)
+    }
+
+    pub(crate) fn device(&self) -> Result<PathBuf> {
+        if let Some(device) = &self.device {
+            return Ok(device.clone());
+        }
+        let user = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE"));
+        let user = user.filter(|user| !user.is_empty());
+        let user = user.ok_or_else(|| Usage("HOME is not set; name the device folder with --device".to_owned()))?;
+        Ok(Path::new(&user).join(".local/share/counterfoil/device"))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WalletArgs {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: WalletCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum WalletCommand {
+    /// Make a key and have it certified by a PSP (online)
+    Enrol {
+        #[command(flatten)]
+        enrol: EnrolArgs,
+        #[command(flatten)]
+        pin: PinArgs,
+    },
+    /// Move value from the account behind the wallet into it (online)
+    Fund {
+        /// How much, such as 12.30
+        amount: String,
+        #[command(flatten)]
+        reference: ReferenceArg,
+    },
+    /// Move value from the wallet to the account behind it (online)
+    Defund {
+        /// How much, such as 12.30
+        amount: String,
+        #[command(flatten)]
+        reference: ReferenceArg,
+        #[command(flatten)]
+        pin: PinArgs,
+    },
+    /// Settle with the operator: journal there, decisions, new certificate and new lists back (online)
+    Sync,
+    /// Show balance, limits and payments
+    Show,
+    /// Ask to be paid
+    Request(RequestArgs),
+    /// Pay a request
+    Pay {
+        /// The request
+        file: PathBuf,
+        /// The amount, where the request names none
+        #[arg(long)]
+        amount: Option<String>,
+        #[command(flatten)]
+        reference: ReferenceArg,
+        #[command(flatten)]
+        pin: PinArgs,
+        #[command(flatten)]
+        out: OutArg,
+    },
+    /// Take a payment; gives the receipt, or a decline where a rule refuses the payment (exit 3)
+    Accept(AnswerArgs),
+    /// Take the receipt for a payment sent
+    Confirm {
+        /// The receipt
+        file: PathBuf,
+    },
+    /// Decline a payment for good; gives the decline
+    Decline(AnswerArgs),
+    /// Take a declined payment back
+    Reclaim {
+        /// The decline
+        file: PathBuf,
+    },
+    /// Hand on revocation list and proofs (--out), or take what another device hands on
+    Gossip(GossipArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnrolArgs {
+    /// Address of the operator, such as http://127.0.0.1:8600
+    #[arg(long, value_name = "URL")]
+    operator: String,
+    /// Name of the PSP
+    #[arg(long, value_name = "NAME")]
+    psp: String,
+    /// Account behind the wallet
+    #[arg(long)]
+    account: String,
+    /// One-time code from the PSP
+    #[arg(long, value_name = "CODE")]
+    activation_code: Option<String>,
+    /// Signature algorithm
+    #[arg(long, value_enum, default_value_t = AlgorithmArg::Eddsa)]
+    alg: AlgorithmArg,
+    /// The scheme's root, as published; without it the operator's own word is taken, once
+    #[arg(long, value_name = "FILE")]
+    operator_root: Option<PathBuf>,
+    /// What stops an older copy of the wallet from being used
+    #[arg(long, value_enum, default_value_t = CounterArg::None)]
+    counter: CounterArg,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AlgorithmArg {
+    Eddsa,
+    Es256,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CounterArg {
+    /// Nothing: the limits are lower
+    None,
+    /// A counter in the device folder
+    File,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReferenceArg {
+    /// Names the operation: the same reference is the same operation, never a second one
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutArg {
+    /// Where the message goes: .cbor for the bytes, .png for a QR code
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RequestArgs {
+    /// How much; without it the payer names the amount
+    amount: Option<String>,
+    /// May be paid any number of times, as a printed code
+    #[arg(long)]
+    standing: bool,
+    #[command(flatten)]
+    reference: ReferenceArg,
+    #[command(flatten)]
+    out: OutArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// The payment
+    file: PathBuf,
+    #[command(flatten)]
+    out: OutArg,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct GossipArgs {
+    /// What another device handed on
+    file: Option<PathBuf>,
+    /// Where to write what is to be handed on
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl EnrolArgs {
+    pub(crate) fn new_home(&self, kind: Kind, name: Name, pin: Option<Pin>) -> Result<NewHome> {
+        let root: Option<RootCert> = self.operator_root.as_deref().map(root::read_root).transpose()?;
+        Ok(NewHome {
+            kind,
+            operator_url: self.operator.trim_end_matches('/').to_owned(),
+            psp: self.psp.clone(),
+            account: self.account.clone(),
+            activation_code: self.activation_code.clone(),
+            algorithm: match self.alg {
+                AlgorithmArg::Eddsa => Algorithm::EdDsa,
+                AlgorithmArg::Es256 => Algorithm::Es256,
+            },
+            name,
+            counter: match self.counter {
+                CounterArg::None => Counter::None,
+                CounterArg::File => Counter::File,
+            },
+            pin,
+            root,
+        })
+    }
+
+    pub(crate) fn operator(&self) -> HttpOperator {
+        HttpOperator::new(&self.operator)
+    }
+}
+
+impl RequestArgs {
+    /// The order, once the currency is known.
+    pub(crate) fn order(&self, currency: Currency) -> Result<Order> {
+        let amount = self.amount.as_deref().map(|text| read_amount(text, currency)).transpose()?;
+        let operation = Operation::Request { amount, standing: self.standing };
+        Ok(Order { out: Some(self.out.out.clone()), reference: self.reference.get(), ..Order::new(operation) })
+    }
+}
+
+impl AnswerArgs {
+    /// The order that `operation` makes of the payment.
+    pub(crate) fn order(&self, operation: impl FnOnce(Vec<u8>) -> Operation) -> Result<Order> {
+        Ok(Order { out: Some(self.out.out.clone()), ..Order::new(operation(message(&self.file)?)) })
+    }
+}
+
+impl GossipArgs {
+    pub(crate) fn order(&self) -> Result<Order> {
+        match (&self.file, &self.out) {
+            (Some(file), _) => Ok(Order::new(Operation::GossipIn { gossip: message(file)? })),
+            (None, Some(out)) => {
+                let room = Wallet::gossip_room(out);
+                Ok(Order { out: Some(out.clone()), ..Order::new(Operation::GossipOut { room }) })
+            }
+            (None, None) => Err(Usage("name a file, or where to write with --out".to_owned()).into()),
+        }
+    }
+}
+
+impl ReferenceArg {
+    fn get(&self) -> Option<counterfoil_wire::Reference> {
+        self.reference.as_deref().map(reference_of)
+    }
+}
+
+pub(crate) fn run(args: &WalletArgs, output: &Output) -> Result<u8> {
+    let (home, device) = (args.place.home(), args.place.device()?);
+    if let WalletCommand::Enrol { enrol, pin } = &args.command {
+        refuse_if_enrolled(&home)?;
+        let new = enrol.new_home(Kind::Wallet, Name::default(), pin.chosen()?)?;
+        let (mut wallet, done) = Wallet::enrol(&home, &device, &new, &enrol.operator())?;
+        return finish(&mut wallet, output, Ok(done));
+    }
+    let mut wallet = Wallet::open(&home, &device)?;
+    if matches!(args.command, WalletCommand::Show) {
+        return show::run(&mut wallet, output);
+    }
+    let currency = wallet.currency()?;
+    let done = match &args.command {
+        WalletCommand::Fund { amount, reference } => {
+            let amount = read_amount(amount, currency)?;
+            let operator = operator_of(&wallet);
+            wallet.fund(amount, reference.get(), &operator).map_err(Into::into)
+        }
+        WalletCommand::Defund { amount, reference, pin } => {
+            let amount = read_amount(amount, currency)?;
+            let operator = operator_of(&wallet);
+            with_pin(&mut wallet, pin, "PIN: ", |wallet, pin| {
+                wallet.defund(amount, reference.get(), pin, &operator)
+            })
+        }
+        WalletCommand::Sync => return sync(&mut wallet, output),
+        WalletCommand::Request(request) => perform(&mut wallet, request.order(currency)?),
+        WalletCommand::Pay { file, amount, reference, pin, out } => {
+            let amount = amount.as_deref().map(|text| read_amount(text, currency)).transpose()?;
+            let operation = Operation::Pay { request: message(file)?, amount };
+            let order =
+                Order { out: Some(out.out.clone()), reference: reference.get(), ..Order::new(operation) };
+            with_pin(&mut wallet, pin, "PIN: ", |wallet, pin| wallet.perform(Order { pin, ..order.clone() }))
+        }
+        WalletCommand::Accept(answer) => {
+            perform(&mut wallet, answer.order(|payment| Operation::Accept { payment })?)
+        }
+        WalletCommand::Decline(answer) => {
+            perform(&mut wallet, answer.order(|payment| Operation::Decline { payment })?)
+        }
+        WalletCommand::Confirm { file } => {
+            perform(&mut wallet, Order::new(Operation::Confirm { receipt: message(file)? }))
+        }
+        WalletCommand::Reclaim { file } => {
+            perform(&mut wallet, Order::new(Operation::Reclaim { decline: message(file)? }))
+        }
+        WalletCommand::Gossip(gossip) => perform(&mut wallet, gossip.order()?),
+        WalletCommand::Enrol { .. } | WalletCommand::Show => return Ok(0),
+    };
+    finish(&mut wallet, output, done)
+}
+
+/// An enrolled wallet needs no second PIN: say so before one is asked for.
+pub(crate) fn refuse_if_enrolled(home: &Home) -> Result<()> {
+    let pending = home.dir().join("pending-online.json").exists();
+    let has_rules = std::fs::read_dir(home.dir()).is_ok_and(|entries| {
+        entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("rules-"))
+    });
+    if home.settings()?.is_some() && has_rules && !pending {
+        return Err(WalletError::Refused(Code::AlreadyEnrolled.into()).into());
+    }
+    Ok(())
+}
+
+fn operator_of(wallet: &Wallet) -> HttpOperator {
+    HttpOperator::new(&wallet.settings().operator_url)
+}
+
+pub(crate) fn perform(wallet: &mut Wallet, order: Order) -> Result<Done> {
+    Ok(wallet.perform(order)?)
+}
+
+/// Tells what came of it, and only then lets go of it.
+pub(crate) fn finish(wallet: &mut Wallet, output: &Output, done: Result<Done>) -> Result<u8> {
+    let finished = wallet.take_finished();
+    let mut answer = Answer::default();
+    let currency = wallet.currency();
+    if let Ok(currency) = &currency {
+        words::tell_finished(&mut answer, &finished, *currency);
+    }
+    match done {
+        Ok(done) => {
+            let is_terminal = wallet.settings().kind == Kind::Terminal;
+            words::tell_done(&mut answer, &done, currency?, is_terminal);
+            let exit = output.answer(&answer);
+            wallet.acknowledge();
+            Ok(exit)
+        }
+        Err(error) => {
+            if !output.json && !answer.lines.is_empty() {
+                output.answer(&answer);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Settles with the operator.
+pub(crate) fn sync(wallet: &mut Wallet, output: &Output) -> Result<u8> {
+    let operator = operator_of(wallet);
+    let report = wallet.sync(&operator);
+    let (finished, currency) = (wallet.take_finished(), wallet.currency()?);
+    let mut answer = Answer::default();
+    words::tell_finished(&mut answer, &finished, currency);
+    match report {
+        Ok(report) => {
+            words::tell_sync(&mut answer, &report, currency, true);
+            Ok(output.answer(&answer))
+        }
+        Err(error) => {
+            if !output.json && !answer.lines.is_empty() {
+                output.answer(&answer);
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Tries with the PIN that a file gives, or without one; asks for it only where the trusted application does.
+fn with_pin(
+    wallet: &mut Wallet,
+    args: &PinArgs,
+    prompt: &str,
+    mut operation: impl FnMut(&mut Wallet, Option<Pin>) -> Result<Done, WalletError>,
+) -> Result<Done> {
+    let given = args.given()?;
+    match operation(wallet, given.clone()) {
+        Err(error) if error.code() == Some(Code::PinRequired) && given.is_none() => {
+            let has_pin = wallet.overview()?.pin_tries.is_some();
+            if !has_pin {
+                return Err(error).context("this wallet was enrolled without a PIN");
+            }
+            let pin = args.needed(prompt)?;
+            Ok(operation(wallet, Some(pin))?)
+        }
+        other => Ok(other?),
+    }
+}
+
+pub(crate) fn message(file: &Path) -> Result<Vec<u8>> {
+    Ok(read_message(file).map_err(WalletError::from)?)
+}
+
+/// An amount as the holder typed it. What is none is a mistake in the command line, not a refusal.
+pub(crate) fn read_amount(text: &str, currency: Currency) -> Result<Amount> {
+    parse_amount(text, currency).map_err(|error: AmountError| Usage(format!("{text:?}: {error}")).into())
+}

@@ -1,0 +1,35 @@
+//! What happens around every request: a request id, a time limit, one line in the log. The log names the route and
+//! never what was in its place: no account, no key, no code.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use counterfoil_wire::Code;
+
+use super::Problem;
+use crate::error::random;
+
+const TIME_MAX: Duration = Duration::from_secs(30);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// An operation that is cut off goes on and is written; asked again it answers what it did.
+pub(super) async fn observe(request: Request, next: Next) -> Response {
+    let id = random::<8>().map(hex::encode).unwrap_or_default();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
+    let begun = Instant::now();
+    let mut response = match tokio::time::timeout(TIME_MAX, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::of(Code::Internal).with_status(504).into_response(),
+    };
+    let latency_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let status = response.status().as_u16();
+    tracing::info!(request_id = id, %method, route, status, latency_ms, "request");
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}

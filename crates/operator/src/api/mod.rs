@@ -1,0 +1,85 @@
+//! The operator over HTTP. Messages and certificates in JSON are hexadecimal; every error is a problem document.
+
+mod layers;
+mod lists;
+mod problem;
+mod psp;
+mod wallets;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use counterfoil_trust::key_id;
+use counterfoil_wire::codec::OBJECT_MAX;
+use counterfoil_wire::{Code, Wire};
+use serde_json::json;
+
+use crate::error::Refusal;
+use crate::init::currency_letters;
+use crate::service::Service;
+
+pub use problem::{MEDIA_TYPE as PROBLEM_MEDIA_TYPE, Problem};
+
+/// Largest request body in bytes: an object of the largest legal size takes twice that in hexadecimal, but a statement
+/// of that size is no phone's.
+pub const BODY_MAX: usize = OBJECT_MAX;
+
+/// The whole API over one operator.
+pub fn router(service: Service) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/v1/scheme", get(scheme))
+        .route("/v1/audit", get(audit))
+        .route("/v1/enrolments", post(wallets::enrol))
+        .route("/v1/fundings", post(wallets::fund))
+        .route("/v1/statements", post(wallets::settle))
+        .route("/v1/trust-list", get(lists::trust))
+        .route("/v1/rules", get(lists::rules))
+        .route("/v1/revocation-list", get(lists::revocation))
+        .route("/v1/revocation-list/{since}", get(lists::revocation_since))
+        .route("/v1/crl/{psp}/{alg}", get(lists::crl))
+        .route("/v1/certificates/root", get(lists::root))
+        .route("/v1/certificates/{psp}/{alg}", get(lists::issuer))
+        .route("/v1/psp/{psp}/activations", post(psp::activate))
+        .route("/v1/psp/{psp}/wallets/{key_id}/unblock", post(psp::unblock))
+        .fallback(async || Problem::of(Code::UnknownCommand).with_status(404))
+        .method_not_allowed_fallback(async || Problem::of(Code::UnknownCommand).with_status(405))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(axum::middleware::from_fn(layers::observe))
+        .with_state(service)
+}
+
+/// Runs an operation where it may block.
+async fn blocking<T: Send + 'static>(
+    run: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::task::spawn_blocking(run).await {
+        Ok(done) => done.map_err(Problem::from),
+        Err(error) => {
+            tracing::error!(%error, "an operation broke off");
+            Err(Problem::of(Code::Internal))
+        }
+    }
+}
+
+async fn healthz() -> impl IntoResponse {
+    axum::Json(json!({ "status": "ok" }))
+}
+
+async fn scheme(State(service): State<Service>) -> impl IntoResponse {
+    let scheme = service.scheme();
+    let root = &scheme.anchors.root;
+    axum::Json(json!({
+        "name": scheme.name,
+        "currency": currency_letters(scheme.rules.currency),
+        "sandbox": scheme.sandbox,
+        "psps": scheme.psps,
+        "root": hex::encode(root.to_bytes()),
+        "root_fingerprint": key_id(&root.key).to_string(),
+    }))
+}
+
+async fn audit(State(service): State<Service>) -> Result<impl IntoResponse, Problem> {
+    blocking(move || service.audit()).await.map(axum::Json)
+}

@@ -1,0 +1,65 @@
+//! What a PSP asks for its own customers, with its bearer token (RFC 6750).
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use counterfoil_wire::{Code, KeyId};
+use serde::Deserialize;
+
+use super::wallets::parse;
+use super::{Problem, blocking};
+use crate::error::Refusal;
+use crate::service::Service;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Activate {
+    account: String,
+}
+
+fn token(headers: &HeaderMap) -> String {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default().to_owned()
+}
+
+pub(super) async fn activate(
+    State(service): State<Service>,
+    Path(psp): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let token = token(&headers);
+    let activation = blocking(move || {
+        service.check_token(&psp, &token)?;
+        // A stranger learns nothing about what a request must look like.
+        let (ask, _) = parse::<Activate>(body).map_err(|_| Refusal::from(Code::NotAMessage))?;
+        service.create_activation(&psp, &ask.account)
+    })
+    .await?;
+    Ok((StatusCode::CREATED, Json(activation)).into_response())
+}
+
+pub(super) async fn unblock(
+    State(service): State<Service>,
+    Path((psp, key_id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let token = token(&headers);
+    blocking(move || {
+        service.check_token(&psp, &token)?;
+        let key = parse_key_id(&key_id).ok_or(Code::UnknownWallet)?;
+        service.unblock(Some(&psp), &key)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A key id from its 64 hexadecimal digits.
+pub(crate) fn parse_key_id(text: &str) -> Option<KeyId> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text, &mut bytes).ok()?;
+    Some(KeyId(bytes))
+}

@@ -1,0 +1,136 @@
+//! What wallets ask for: enrolment, funding, settlement.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use counterfoil_trust::sha256;
+use counterfoil_wire::{Code, Digest};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::{Problem, blocking};
+use crate::error::Refusal;
+use crate::service::Service;
+use crate::store::Kept;
+
+/// Longest idempotency key, in bytes.
+const KEY_MAX: usize = 255;
+
+/// The body as JSON. A body that is not what it should be is one problem, whatever is wrong with it.
+pub(super) fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<(T, Bytes), Problem> {
+    let body = body.map_err(|rejected| {
+        let too_long = rejected.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        Problem::of(if too_long { Code::TooLong } else { Code::Truncated })
+    })?;
+    let value = serde_json::from_slice(&body).map_err(|_| Problem::of(Code::NotAMessage))?;
+    Ok((value, body))
+}
+
+fn message(text: &str) -> Result<Vec<u8>, Problem> {
+    hex::decode(text).map_err(|_| Problem::of(Code::NotAMessage))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Enrol {
+    psp: String,
+    account: String,
+    activation_code: Option<String>,
+    enrolment: String,
+}
+
+pub(super) async fn enrol(
+    State(service): State<Service>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let (ask, _) = parse::<Enrol>(body)?;
+    let enrolment = message(&ask.enrolment)?;
+    let settlement = blocking(move || {
+        service.enrol(&ask.psp, &ask.account, ask.activation_code.as_deref(), &enrolment)
+    })
+    .await?;
+    let answer = json!({ "settlement": hex::encode(settlement) });
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fund {
+    order: String,
+}
+
+pub(super) async fn fund(
+    State(service): State<Service>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let (ask, bytes) = parse::<Fund>(body)?;
+    let order = message(&ask.order)?;
+    once("/v1/fundings", service, &headers, &bytes, move |service| {
+        let reply = service.fund(&order)?;
+        Ok((201, json!({ "order_no": reply.order_no, "granted": reply.granted, "amount": reply.amount,
+            "funding_total": reply.funding_total })))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settle {
+    statement: String,
+}
+
+pub(super) async fn settle(
+    State(service): State<Service>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let (ask, bytes) = parse::<Settle>(body)?;
+    let statement = message(&ask.statement)?;
+    once("/v1/statements", service, &headers, &bytes, move |service| {
+        let settlement = service.settle(&statement)?;
+        Ok((200, json!({ "settlement": hex::encode(settlement) })))
+    })
+    .await
+}
+
+/// Runs an operation that moves money under the request's idempotency key
+/// (draft-ietf-httpapi-idempotency-key-header). Final answers are kept: success, and the rail's refusal. The operation
+/// is idempotent by its own content as well, so that a crash before the answer is kept does no harm.
+async fn once(
+    route: &'static str,
+    service: Service,
+    headers: &HeaderMap,
+    body: &[u8],
+    run: impl FnOnce(&Service) -> Result<(u16, serde_json::Value), Refusal> + Send + 'static,
+) -> Result<Response, Problem> {
+    let key = headers.get("idempotency-key").map(|key| key.as_bytes()).unwrap_or_default();
+    if key.is_empty() || key.len() > KEY_MAX {
+        return Err(Problem::of(Code::IdempotencyMissing));
+    }
+    let named = |bytes: &[u8]| -> Digest { sha256(&[route.as_bytes(), b"\n", bytes].concat()) };
+    let (key, request) = (named(key), named(body));
+    let kept = blocking(move || {
+        if let Some(kept) = service.kept(&key, &request)? {
+            return Ok(kept);
+        }
+        let kept = match run(&service) {
+            Ok((status, body)) => Kept { request, status, body: body.to_string() },
+            Err(refusal) if refusal.code() == Code::RailRefused => {
+                let problem = Problem::of(Code::RailRefused);
+                Kept { request, status: problem.status, body: problem.to_json() }
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        service.keep(&key, &kept)?;
+        Ok(kept)
+    })
+    .await?;
+    let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = if status.is_success() { "application/json" } else { super::PROBLEM_MEDIA_TYPE };
+    Ok((status, [(header::CONTENT_TYPE, kind)], kept.body).into_response())
+}

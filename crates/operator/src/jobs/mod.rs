@@ -1,0 +1,43 @@
+//! What happens without a request: transfers that wait for the rail, fund orders that a crash left undecided, and
+//! revocations of keys whose certificates have ended. All of it is found in the store, so that nothing is lost with the
+//! process.
+
+use std::time::Duration;
+
+use counterfoil_rail::{Rail, RailError};
+
+use crate::error::Refusal;
+use crate::service::{Desk, Service};
+
+/// How often the jobs look.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Makes the transfers that were ordered. One that the rail does not make now stays ordered.
+pub(crate) fn move_money(desk: &mut Desk) -> Result<(), Refusal> {
+    for order in desk.store.pending_moves()? {
+        match desk.rail.transfer(&order.id, &order.from, &order.to, order.amount.minor()) {
+            Ok(_) => desk.store.moved(order.bucket, &order.id)?,
+            Err(RailError::Unavailable(error)) => {
+                tracing::warn!(%error, "a transfer waits for the rail");
+                break;
+            }
+            Err(error) => tracing::error!(%error, "the rail does not make a transfer that was ordered"),
+        }
+    }
+    Ok(())
+}
+
+/// Runs until it is dropped.
+pub(crate) async fn run(service: Service) {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let service = service.clone();
+        match tokio::task::spawn_blocking(move || service.catch_up()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a job failed"),
+            Err(error) => tracing::error!(%error, "a job broke off"),
+        }
+    }
+}

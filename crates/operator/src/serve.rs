@@ -1,0 +1,58 @@
+//! The service as a process.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tokio::net::TcpListener;
+
+use crate::error::OperatorError;
+use crate::service::{Service, system_clock};
+use crate::{api, jobs};
+
+/// Serves the operator in `dir` until SIGTERM or ctrl-c, then finishes the requests that are under way. `ready` is told
+/// the address once requests are taken: port 0 in `listen` takes a free port. Logs go to standard error as JSON lines,
+/// as the variable `RUST_LOG` says, unless the process has a subscriber already. Blocks the thread.
+///
+/// # Errors
+/// [`OperatorError::NotLoopback`], [`OperatorError::Listen`], and those of [`Service::open`].
+pub fn serve(dir: &Path, listen: SocketAddr, ready: impl FnOnce(SocketAddr)) -> Result<(), OperatorError> {
+    if !listen.ip().is_loopback() {
+        return Err(OperatorError::NotLoopback(listen));
+    }
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let service = Service::open(dir, system_clock())?;
+    let runtime = tokio::runtime::Runtime::new().map_err(OperatorError::Listen)?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(listen).await.map_err(OperatorError::Listen)?;
+        let address = listener.local_addr().map_err(OperatorError::Listen)?;
+        let stop = stop_signal().map_err(OperatorError::Listen)?;
+        let jobs = tokio::spawn(jobs::run(service.clone()));
+        ready(address);
+        let served = axum::serve(listener, api::router(service)).with_graceful_shutdown(stop).await;
+        jobs.abort();
+        served.map_err(OperatorError::Listen)
+    })
+}
+
+/// Set up before anybody is told that the service is ready, so that a signal sent at once is not missed.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

@@ -1,0 +1,158 @@
+//! Enrolment: a new key gets its first certificate.
+
+use counterfoil_rail::{Account, Rail, SANDBOX_CUSTOMER_OPENING};
+use counterfoil_trust::{key_id, open, sha256};
+use counterfoil_wire::header::Signer;
+use counterfoil_wire::sync::{Enrolment, Settlement, Standing};
+use counterfoil_wire::{Amount, Bytes, Code, Digest};
+
+use super::{Desk, Service};
+use crate::domain::wallet::Wallet;
+use crate::error::{Refusal, random};
+use crate::store::{Answer, Batch};
+
+/// Longest account name, in bytes.
+const ACCOUNT_MAX: usize = 64;
+
+/// Whether a PSP's customer account can have this name. The loss fund is no customer.
+pub(super) fn check_account(psp: &str, account: &str) -> Result<(), Refusal> {
+    let printable = account.trim() == account && !account.chars().any(char::is_control);
+    let fits = (1..=ACCOUNT_MAX).contains(&account.len());
+    let reserved = Account::new(psp, account) == Account::loss_fund(psp);
+    if fits && printable && !reserved { Ok(()) } else { Err(Code::ValueOutOfRange.into()) }
+}
+
+impl Service {
+    /// Enrols the key that signed `bytes` (an enrolment) for an account of a PSP; the settlement. The same bytes again
+    /// give the same settlement.
+    ///
+    /// # Errors
+    /// Those of [`open`]; [`Code::UnknownPsp`], [`Code::ActivationRefused`], [`Code::GradeRefused`],
+    /// [`Code::KeyEnrolled`], [`Code::ValueOutOfRange`] for an account name.
+    pub fn enrol(
+        &self,
+        psp: &str,
+        account: &str,
+        activation: Option<&str>,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        let opened = open::<Enrolment>(bytes)?;
+        let Signer::Key(key) = opened.envelope.signer else { return Err(Code::WrongKind.into()) };
+        opened.check_signature(&self.scheme.anchors.scheme)?;
+        if !self.scheme.psps.iter().any(|known| known == psp) {
+            return Err(Code::UnknownPsp.into());
+        }
+        check_account(psp, account)?;
+        let id = key_id(&key);
+        self.exclusively(|desk| {
+            if let Some(settlement) = desk.store.answered(&id, &sha256(bytes))? {
+                return Ok(settlement);
+            }
+            if desk.store.wallet(&id)?.is_some() {
+                return Err(Code::KeyEnrolled.into());
+            }
+            let activation = self.activation(desk, psp, account, activation)?;
+            self.scheme.rules.limits(opened.body.grade).ok_or(Code::GradeRefused)?;
+            let algorithm = key.algorithm().name();
+            let status_index = desk.store.next_index(psp, algorithm)?.ok_or(Code::UnknownPsp)?;
+            let opening = if self.scheme.sandbox { SANDBOX_CUSTOMER_OPENING } else { 0 };
+            desk.rail.open_or_balance(&Account::new(psp, account), opening)?;
+            let mut wallet = Wallet {
+                id,
+                key,
+                psp: psp.to_owned(),
+                account: account.to_owned(),
+                name: opened.body.name.as_str().to_owned(),
+                grade: opened.body.grade,
+                status_index,
+                spent: spent_start()?,
+                acked_seq: 0,
+                acked: Digest::NONE,
+                claimed: Amount::ZERO,
+                funding_applied: Amount::ZERO,
+                funding_total: Amount::ZERO,
+                order_no: 0,
+                shadow: 0,
+                loss: 0,
+                loss_no: 0,
+                liable: None,
+                standing: Standing::Good,
+                revoked: false,
+                pin_unblock: false,
+                cert_from_s: 0,
+                cert_until_s: 0,
+                synced_at_s: self.now_s(),
+                closed_below: 0,
+                time_bound_s: 0,
+                returned: Vec::new(),
+                paid_out: Amount::ZERO,
+            };
+            let (cert, issued) = self.certify(&mut wallet, Amount::ZERO)?;
+            let settlement = Settlement {
+                wallet: key,
+                nonce: opened.body.nonce,
+                acked_seq: 0,
+                acked: Digest::NONE,
+                time_s: self.now_s(),
+                funding_total: Amount::ZERO,
+                order_no: 0,
+                spent_start: Some(wallet.spent),
+                resolutions: Vec::new(),
+                returned: Vec::new(),
+                paid_out: Amount::ZERO,
+                standing: Standing::Good,
+                balance: None,
+                pin_unblocked: false,
+                cert: Some(cert),
+                root: Some(self.scheme.anchors.root.clone()),
+                trust: Some(Bytes(self.scheme.trust.clone())),
+                rules: Some(Bytes(self.scheme.rules_bytes.clone())),
+                revocation: self.revocation_for(desk, 0)?.map(Bytes),
+            };
+            let (bytes_out, settlement_id) = self.sign_settlement(&settlement)?;
+            let answer = Answer {
+                wallet: id,
+                seq: 0,
+                id: Digest::NONE,
+                message: sha256(bytes),
+                signed: None,
+                statement: bytes.to_vec(),
+                settlement_id,
+                settlement: bytes_out.clone(),
+            };
+            desk.store.commit(&Batch {
+                wallets: vec![wallet],
+                answer: Some(answer),
+                issued: vec![issued],
+                activation,
+                next_index: Some((psp.to_owned(), algorithm.to_owned(), status_index.saturating_add(1))),
+                ..Batch::default()
+            })?;
+            Ok(bytes_out)
+        })
+    }
+
+    /// The activation that an enrolment uses up. A sandbox asks for none, but a code that is given must be good.
+    fn activation(
+        &self,
+        desk: &Desk,
+        psp: &str,
+        account: &str,
+        code: Option<&str>,
+    ) -> Result<Option<(Digest, String, String)>, Refusal> {
+        let Some(code) = code else {
+            return if self.scheme.sandbox { Ok(None) } else { Err(Code::ActivationRefused.into()) };
+        };
+        let hash = sha256(code.as_bytes());
+        if !desk.store.activation_open(&hash, psp, account, self.now_s())? {
+            return Err(Code::ActivationRefused.into());
+        }
+        Ok(Some((hash, psp.to_owned(), account.to_owned())))
+    }
+}
+
+/// A random start below 2^31, so that the gross total tells a payee nothing.
+fn spent_start() -> Result<Amount, Refusal> {
+    let start = u32::from_le_bytes(random()?) >> 1;
+    Ok(Amount::new(u64::from(start)).unwrap_or(Amount::ZERO))
+}

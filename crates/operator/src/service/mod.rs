@@ -1,0 +1,235 @@
+//! The operator's operations: each takes what a caller sent, decides through [`domain`](crate::domain), and writes once.
+
+mod enrol;
+mod fund;
+mod lists;
+mod psp;
+mod settle;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use counterfoil_rail::SimulatedRail;
+use counterfoil_trust::{Anchors, open, seal};
+use counterfoil_wire::cert::{AuthorityCert, Role, RootCert, WalletCert};
+use counterfoil_wire::header::Signer;
+use counterfoil_wire::rules::Rules;
+use counterfoil_wire::sync::Settlement;
+use counterfoil_wire::{Algorithm, Amount, Code, Digest, Wire};
+
+use crate::domain::audit::{AuditReport, audit};
+use crate::domain::wallet::Wallet;
+use crate::error::{OperatorError, Refusal, random};
+use crate::factory;
+use crate::keys::Keys;
+use crate::store::{Issued, Kept, ListKind, SqliteStore, Store};
+
+pub use fund::FundReply;
+pub use psp::Activation;
+
+/// Tells the time, seconds since 1970.
+pub type Clock = Arc<dyn Fn() -> u32 + Send + Sync>;
+
+/// The clock of this machine.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.ok().and_then(|now| u32::try_from(now.as_secs()).ok()).unwrap_or(u32::MAX)
+    })
+}
+
+/// What everybody may know of the scheme.
+#[derive(Debug, Clone)]
+pub struct Scheme {
+    /// Its name.
+    pub name: String,
+    /// Whether it is a sandbox.
+    pub sandbox: bool,
+    /// PSPs.
+    pub psps: Vec<String>,
+    /// Root, trust list and authorities.
+    pub anchors: Anchors,
+    /// The trust list, as published.
+    pub trust: Vec<u8>,
+    /// The rules.
+    pub rules: Rules,
+    /// The rules, as published.
+    pub rules_bytes: Vec<u8>,
+}
+
+impl Scheme {
+    /// The issuer of a PSP for keys of an algorithm.
+    pub fn issuer(&self, psp: &str, algorithm: Algorithm) -> Option<&AuthorityCert> {
+        self.anchors.authorities.iter().find(|authority| {
+            authority.role == Role::Issuer
+                && authority.name.as_str() == psp
+                && authority.key.algorithm() == algorithm
+        })
+    }
+}
+
+/// What only one operation at a time may touch.
+pub(crate) struct Desk {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) rail: SimulatedRail,
+    lock: File,
+}
+
+/// An operator at work on its folder. Cheap to clone; all clones share one writer.
+#[derive(Clone)]
+pub struct Service {
+    scheme: Arc<Scheme>,
+    keys: Arc<Keys>,
+    desk: Arc<Mutex<Desk>>,
+    clock: Clock,
+    dir: Arc<PathBuf>,
+}
+
+impl Service {
+    /// Opens the operator in `dir` and finishes what a crash left undone.
+    ///
+    /// # Errors
+    /// [`OperatorError::NotAnOperator`], [`OperatorError::Damaged`], and those of keys, store and rail.
+    pub fn open(dir: &Path, clock: Clock) -> Result<Self, OperatorError> {
+        let file = |path: PathBuf| move |source| OperatorError::File { path, source };
+        let database = dir.join("operator.db");
+        if !database.is_file() {
+            return Err(OperatorError::NotAnOperator(dir.to_owned()));
+        }
+        let store = SqliteStore::open(&database)?;
+        let root_path = dir.join("operator-root.cbor");
+        let root = std::fs::read(&root_path).map_err(file(root_path))?;
+        let scheme = scheme(&store, &root)?;
+        let lock_path = dir.join("lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
+        let rail = SimulatedRail::open(&dir.join("rail.db"))?;
+        let desk = Desk { store: Box::new(store), rail, lock: lock.map_err(file(lock_path))? };
+        let service = Self {
+            keys: Arc::new(Keys::read(dir, &scheme.psps)?),
+            scheme: Arc::new(scheme),
+            desk: Arc::new(Mutex::new(desk)),
+            clock,
+            dir: Arc::new(dir.to_owned()),
+        };
+        service.catch_up()?;
+        Ok(service)
+    }
+
+    /// What everybody may know of the scheme.
+    pub fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// The time, seconds since 1970.
+    pub fn now_s(&self) -> u32 {
+        (self.clock)()
+    }
+
+    /// Runs one operation alone: no other thread, and no other process on this folder, is in one. An operation that
+    /// panicked wrote all or nothing, so that the next one may go on.
+    pub(crate) fn exclusively<T>(&self, run: impl FnOnce(&mut Desk) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.lock.lock()?;
+        let done = run(&mut desk);
+        desk.lock.unlock()?;
+        done
+    }
+
+    /// Finishes what was ordered and not done: fund orders, rail transfers, revocations.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`], [`Refusal::System`], [`Refusal::Random`]. A rail that does not answer is asked again later.
+    pub fn catch_up(&self) -> Result<(), Refusal> {
+        self.exclusively(|desk| {
+            for order in desk.store.pending_orders()? {
+                match self.finish_order(desk, order) {
+                    Err(Refusal::Rail(error)) => tracing::warn!(%error, "a fund order waits for the rail"),
+                    finished => drop(finished?),
+                }
+            }
+            crate::jobs::move_money(desk)?;
+            self.publish_revocations(desk)
+        })
+    }
+
+    /// Checks every invariant.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`], [`Refusal::Rail`], [`Refusal::System`].
+    pub fn audit(&self) -> Result<AuditReport, Refusal> {
+        self.exclusively(|desk| {
+            let scan = desk.store.scan()?;
+            let rail = SimulatedRail::snapshot(&self.dir.join("rail.db"))?;
+            Ok(audit(&scan, &rail))
+        })
+    }
+
+    /// The answer kept for an idempotency key, if the request is the same.
+    ///
+    /// # Errors
+    /// [`Code::IdempotencyReused`] for another request.
+    pub fn kept(&self, key: &Digest, request: &Digest) -> Result<Option<Kept>, Refusal> {
+        let kept = self.exclusively(|desk| Ok(desk.store.kept(key)?))?;
+        match kept {
+            Some(kept) if kept.request != *request => Err(Code::IdempotencyReused.into()),
+            kept => Ok(kept),
+        }
+    }
+
+    /// Keeps an answer for an idempotency key.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`], [`Refusal::System`].
+    pub fn keep(&self, key: &Digest, kept: &Kept) -> Result<(), Refusal> {
+        self.exclusively(|desk| Ok(desk.store.keep(key, kept, self.now_s())?))
+    }
+
+    /// Issues the next certificate of a wallet and notes it in its row.
+    fn certify(&self, wallet: &mut Wallet, balance: Amount) -> Result<(WalletCert, Issued), Refusal> {
+        let limits = self.scheme.rules.limits(wallet.grade).ok_or(Code::GradeRefused)?;
+        let issuer = self.scheme.issuer(&wallet.psp, wallet.algorithm()).ok_or(Code::UnknownPsp)?;
+        let key = self.keys.issuer(&counterfoil_trust::key_id(&issuer.key)).ok_or(Code::Internal)?;
+        let ceiling = crate::domain::settle::ceiling(limits, wallet.spent, balance);
+        let name = counterfoil_wire::cert::Name::new(&wallet.name).ok_or(Code::Internal)?;
+        let currency = self.scheme.rules.currency;
+        let cert = factory::wallet(wallet, name, currency, limits, ceiling, (issuer, key), self.now_s())?;
+        (wallet.cert_from_s, wallet.cert_until_s) = (cert.not_before_s, cert.not_after_s());
+        let issued = Issued {
+            wallet: wallet.id,
+            status_index: wallet.status_index,
+            from_s: cert.not_before_s,
+            until_s: cert.not_after_s(),
+        };
+        Ok((cert, issued))
+    }
+
+    /// Signs a settlement; its bytes and identifier.
+    fn sign_settlement(&self, settlement: &Settlement) -> Result<(Vec<u8>, Digest), Refusal> {
+        let signer = Signer::Key(self.keys.signer.public());
+        let scheme = &self.scheme.anchors.scheme;
+        let (envelope, id) = seal(scheme, &self.keys.signer, &random()?, settlement, signer, None);
+        Ok((envelope.to_bytes(), id))
+    }
+}
+
+fn scheme(store: &SqliteStore, root: &[u8]) -> Result<Scheme, OperatorError> {
+    let root = RootCert::from_bytes(root).map_err(OperatorError::Damaged)?;
+    let mut anchors = Anchors::new(root).map_err(OperatorError::Damaged)?;
+    let missing = OperatorError::Store(crate::store::StoreError::Damaged("published"));
+    let (Some(trust), Some(rules)) = (store.newest(ListKind::Trust)?, store.newest(ListKind::Rules)?) else {
+        return Err(missing);
+    };
+    anchors.adopt(&trust.bytes).map_err(OperatorError::Damaged)?;
+    let settings = store.settings()?;
+    Ok(Scheme {
+        name: settings.get("name").cloned().unwrap_or_default(),
+        // Without a word of it, an operator is not a sandbox: the careful reading of a damaged setting.
+        sandbox: settings.get("sandbox").is_some_and(|value| value == "true"),
+        psps: store.psps()?.into_iter().map(|psp| psp.name).collect(),
+        anchors,
+        trust: trust.bytes,
+        rules: open::<Rules>(&rules.bytes).map_err(OperatorError::Damaged)?.body,
+        rules_bytes: rules.bytes,
+    })
+}

@@ -1,0 +1,65 @@
+//! What a PSP may ask for its own customers.
+
+use counterfoil_trust::sha256;
+use counterfoil_wire::{Code, KeyId};
+use serde::Serialize;
+
+use super::Service;
+use super::enrol::check_account;
+use crate::error::{Refusal, random};
+use crate::store::Batch;
+
+/// How long an activation code is good, seconds.
+const ACTIVATION_S: u32 = 86_400;
+
+/// A code with which one wallet may be enrolled for one account.
+#[derive(Debug, Clone, Serialize)]
+pub struct Activation {
+    /// The code; the operator keeps its hash alone.
+    pub activation_code: String,
+    /// Until when it is good, seconds since 1970.
+    pub expires_at_s: u32,
+}
+
+impl Service {
+    /// Checks a PSP's bearer token. The hashes are compared, so that timing tells nothing about the token.
+    ///
+    /// # Errors
+    /// [`Code::PspUnauthorised`], also for an unknown PSP.
+    pub fn check_token(&self, psp: &str, token: &str) -> Result<(), Refusal> {
+        let token = sha256(token.as_bytes());
+        let psps = self.exclusively(|desk| Ok(desk.store.psps()?))?;
+        let known = psps.iter().any(|known| known.name == psp && known.token == token);
+        if known { Ok(()) } else { Err(Code::PspUnauthorised.into()) }
+    }
+
+    /// Makes a code for one account of a PSP.
+    ///
+    /// # Errors
+    /// [`Code::UnknownPsp`], [`Code::ValueOutOfRange`] for an account name.
+    pub fn create_activation(&self, psp: &str, account: &str) -> Result<Activation, Refusal> {
+        if !self.scheme.psps.iter().any(|known| known == psp) {
+            return Err(Code::UnknownPsp.into());
+        }
+        check_account(psp, account)?;
+        let activation_code = hex::encode(random::<10>()?);
+        let expires_at_s = self.now_s().saturating_add(ACTIVATION_S);
+        let hash = sha256(activation_code.as_bytes());
+        self.exclusively(|desk| Ok(desk.store.add_activation(&hash, psp, account, expires_at_s)?))?;
+        Ok(Activation { activation_code, expires_at_s })
+    }
+
+    /// Has the wallet's next settlement unblock its PIN. `psp` is who asks; absent for the operator itself.
+    ///
+    /// # Errors
+    /// [`Code::UnknownWallet`], also for another PSP's wallet.
+    pub fn unblock(&self, psp: Option<&str>, key: &KeyId) -> Result<(), Refusal> {
+        self.exclusively(|desk| {
+            let wallet = desk.store.wallet(key)?;
+            let mut wallet =
+                wallet.filter(|wallet| psp.is_none_or(|psp| psp == wallet.psp)).ok_or(Code::UnknownWallet)?;
+            wallet.pin_unblock = true;
+            Ok(desk.store.commit(&Batch { wallets: vec![wallet], ..Batch::default() })?)
+        })
+    }
+}
