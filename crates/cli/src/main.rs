@@ -1,1 +1,66 @@
-fn main() {}
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+//! `counterfoil`: offline payments from the command line. Parses, and hands over to one module a noun.
+
+mod demo;
+mod describe;
+mod fields;
+mod inspect;
+mod operator;
+mod output;
+mod pin;
+mod root;
+mod rules;
+mod show;
+mod terminal;
+mod time;
+mod wallet;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Output;
+
+/// Offline payments: fund online, pay offline, settle online.
+///
+/// Exit codes: 0 done, 1 refused or failed, 2 not understood, 3 the payment was declined.
+#[derive(Debug, Parser)]
+#[command(name = "counterfoil", version)]
+struct Cli {
+    /// Answer with one JSON object
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tell the main job as one story: real wallets, a real operator, messages as QR images
+    Demo(demo::DemoArgs),
+    /// Run the operator: root of trust, ledger, reconciliation
+    Operator(operator::OperatorArgs),
+    /// Explain scheme rules
+    Rules(rules::RulesArgs),
+    /// Use a wallet
+    Wallet(wallet::WalletArgs),
+    /// Use a terminal: a merchant's acceptor without a tamper resistant element
+    Terminal(terminal::TerminalArgs),
+    /// Show a message or certificate in readable form, and what verifies
+    Inspect(inspect::InspectArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    let done = match &cli.command {
+        Command::Demo(args) => demo::run(args, &output),
+        Command::Operator(args) => operator::run(args, &output),
+        Command::Rules(args) => rules::run(args, &output),
+        Command::Wallet(args) => wallet::run(args, &output),
+        Command::Terminal(args) => terminal::run(args, &output),
+        Command::Inspect(args) => inspect::run(args, &output),
+    };
+    ExitCode::from(done.unwrap_or_else(|error| output.fail(&error)))
+}

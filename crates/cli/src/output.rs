@@ -106,6 +106,8 @@ impl Output {
 
 /// A failure in words.
 struct Told {
+    /// What the caller knows beyond the number.
+    note: Option<String>,
     code: Option<Code>,
     what: String,
     fault: Option<&'static str>,
@@ -114,7 +116,9 @@ struct Told {
 
 impl Told {
     fn of(error: &anyhow::Error) -> Self {
+        let outermost = error.to_string();
         let numbered = |code: Code| Self {
+            note: (!outermost.starts_with("error ")).then(|| outermost.clone()),
             code: Some(code),
             what: code.what().to_owned(),
             fault: Some(code.fault().name()),
@@ -127,6 +131,7 @@ impl Told {
             return match error.code() {
                 Some(code) => numbered(code),
                 None => Self {
+                    note: None,
                     code: None,
                     what: error.to_string(),
                     fault: matches!(error, WalletError::Operator(_)).then_some("operator"),
@@ -136,7 +141,7 @@ impl Told {
         }
         let what = format!("{error:#}");
         let next = error.is::<Usage>().then(|| "see `counterfoil help`".to_owned());
-        Self { code: None, what, fault: error.is::<Usage>().then_some("caller"), next }
+        Self { note: None, code: None, what, fault: error.is::<Usage>().then_some("caller"), next }
     }
 
     fn lines(&self) -> Vec<String> {
@@ -144,6 +149,7 @@ impl Told {
             Some(code) => format!("error {}: {}", code.number(), self.what),
             None => format!("error: {}", self.what),
         }];
+        lines.extend(self.note.as_ref().map(|note| format!("note: {note}")));
         lines.extend(self.fault.map(|fault| format!("fault: {fault}")));
         lines.extend(self.next.as_ref().map(|next| format!("next: {next}")));
         lines
@@ -154,6 +160,7 @@ impl Told {
             "code": self.code.map(Code::number),
             "name": self.code.map(Code::name),
             "what": self.what,
+            "note": self.note,
             "fault": self.fault,
             "next": self.next,
         })
@@ -163,7 +170,9 @@ impl Told {
 /// Lines of columns, each as wide as its widest cell. The columns in `right` are set to the right.
 pub(crate) fn table(rows: &[Vec<String>], right: &[usize]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| cell.chars().count()).max()
+    };
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let line = |row: &Vec<String>| {
         let mut line = String::from(" ");

@@ -1,7 +1,7 @@
 //! Where a PIN comes from: a file that the holder names, the prompt of a terminal, the first line of a pipe. Never an
 //! argument, which every process on the computer can read.
 
-use std::io::{BufRead, IsTerminal, Read};
+use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;

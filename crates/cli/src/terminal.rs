@@ -48,7 +48,9 @@ pub(crate) fn run(args: &TerminalArgs, output: &Output) -> Result<u8> {
     if let TerminalCommand::Enrol { enrol, name } = &args.command {
         let named = Name::new(name).filter(|name| !name.as_str().is_empty());
         let named = named.ok_or_else(|| {
-            Usage(format!("a display name is 1 to {NAME_MAX} bytes of printable text, without spaces at its ends"))
+            Usage(format!(
+                "a display name is 1 to {NAME_MAX} bytes of printable text, without spaces at its ends"
+            ))
         })?;
         refuse_if_enrolled(&home)?;
         let new = enrol.new_home(Kind::Terminal, named, None)?;

@@ -8,7 +8,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use counterfoil_wallet::amounts::{AmountError, parse_amount};
 use counterfoil_wallet::channel::file::read_message;
 use counterfoil_wallet::{
-    Counter, Done, Home, HttpOperator, Kind, NewHome, Operation, Order, Pin, Wallet, WalletError, reference_of,
+    Counter, Done, Home, HttpOperator, Kind, NewHome, Operation, Order, Pin, Wallet, WalletError,
+    reference_of,
 };
 use counterfoil_wire::cert::{Name, RootCert};
 use counterfoil_wire::{Algorithm, Amount, Code, Currency};
@@ -39,7 +40,8 @@ impl Place {
         }
         let user = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE"));
         let user = user.filter(|user| !user.is_empty());
-        let user = user.ok_or_else(|| Usage("HOME is not set; name the device folder with --device".to_owned()))?;
+        let user =
+            user.ok_or_else(|| Usage("HOME is not set; name the device folder with --device".to_owned()))?;
         Ok(Path::new(&user).join(".local/share/counterfoil/device"))
     }
 }
@@ -232,7 +234,11 @@ impl RequestArgs {
     pub(crate) fn order(&self, currency: Currency) -> Result<Order> {
         let amount = self.amount.as_deref().map(|text| read_amount(text, currency)).transpose()?;
         let operation = Operation::Request { amount, standing: self.standing };
-        Ok(Order { out: Some(self.out.out.clone()), reference: self.reference.get(), ..Order::new(operation) })
+        Ok(Order {
+            out: Some(self.out.out.clone()),
+            reference: self.reference.get(),
+            ..Order::new(operation)
+        })
     }
 }
 

@@ -64,23 +64,35 @@ pub(crate) fn tell_done(answer: &mut Answer, done: &Done, currency: Currency, is
     let out_text = out.clone().unwrap_or_default();
     match &done.outcome {
         Outcome::Requested(requested) => {
-            let what = requested.amount.map_or("any amount".to_owned(), |amount| format_amount(amount, currency));
-            let standing = if requested.standing { "standing request, which may be paid any number of times," } else { "request" };
-            let mut line = format!("{standing} {} for {what}; show {out_text} to the payer", requested.number);
+            let what =
+                requested.amount.map_or("any amount".to_owned(), |amount| format_amount(amount, currency));
+            let standing = if requested.standing {
+                "standing request, which may be paid any number of times,"
+            } else {
+                "request"
+            };
+            let mut line =
+                format!("{standing} {} for {what}; show {out_text} to the payer", requested.number);
             if requested.standing {
                 line = format!("{standing} for {what}; show {out_text} to payers");
             } else if requested.expiry_s != 0 {
                 line.push_str(&format!("; it can be paid until {}", utc(requested.expiry_s)));
             }
             answer.line(line);
-            again(answer, requested.again, "it had been made before under this reference; this is the same one");
+            again(
+                answer,
+                requested.again,
+                "it had been made before under this reference; this is the same one",
+            );
             answer.set("result", "requested").set("request_no", requested.number);
             answer.set("amount", money(requested.amount, currency)).set("standing", requested.standing);
         }
         Outcome::Paid(paid) => tell_paid(answer, paid, &out_text, currency),
         Outcome::Accepted(accepted) => {
             let amount = format_amount(accepted.amount, currency);
-            answer.line(format!("received {amount}; it is yours. The receipt is in {out_text}; show it to the payer"));
+            answer.line(format!(
+                "received {amount}; it is yours. The receipt is in {out_text}; show it to the payer"
+            ));
             again(answer, accepted.again, "this payment had been taken before; nothing was credited twice");
             answer.set("result", "accepted").set("amount", money(Some(accepted.amount), currency));
         }
@@ -104,10 +116,14 @@ pub(crate) fn tell_done(answer: &mut Answer, done: &Done, currency: Currency, is
             answer.set("result", "gossip").set("bytes", gossip.len());
         }
         Outcome::Learnt(learnt) => {
-            let list = if learnt.revocation_new { "a newer revocation list" } else { "no newer revocation list" };
+            let list =
+                if learnt.revocation_new { "a newer revocation list" } else { "no newer revocation list" };
             answer.line(format!("learnt {list} (number {} is held)", learnt.revocation_no));
             for cheat in &learnt.cheats {
-                answer.line(format!("proof that {} cheated: nothing is taken from it any more", short_key(cheat)));
+                answer.line(format!(
+                    "proof that {} cheated: nothing is taken from it any more",
+                    short_key(cheat)
+                ));
             }
             let cheats: Vec<String> = learnt.cheats.iter().map(|key| hex::encode(key.as_bytes())).collect();
             answer.set("result", "learnt").set("revocation_no", learnt.revocation_no);
@@ -122,7 +138,11 @@ pub(crate) fn tell_done(answer: &mut Answer, done: &Done, currency: Currency, is
                 answer.line(format!("the account did not take {amount}; it is back in the wallet"));
                 answer.exit = REFUSED;
             }
-            again(answer, defunded.again, "it had been debited before under this reference; nothing was debited twice");
+            again(
+                answer,
+                defunded.again,
+                "it had been debited before under this reference; nothing was debited twice",
+            );
             answer.set("result", "defunded").set("amount", money(Some(defunded.amount), currency));
             tell_sync(answer, &defunded.sync, currency, false);
         }
@@ -141,7 +161,8 @@ fn tell_paid(answer: &mut Answer, paid: &Paid, out: &str, currency: Currency) {
         answer.line(format!(
             "this is the payment of {amount} to {payee} that was sent before; nothing was debited twice"
         ));
-        answer.line(format!("it is in {out} again; show it to the payee; keep it until you have the receipt"));
+        answer
+            .line(format!("it is in {out} again; show it to the payee; keep it until you have the receipt"));
     } else {
         answer.line(format!(
             "sent {amount} to {payee}; the payment is in {out}; show it to the payee; keep it until you have the receipt"
@@ -149,7 +170,8 @@ fn tell_paid(answer: &mut Answer, paid: &Paid, out: &str, currency: Currency) {
     }
     answer.set("result", "sent").set("payment", paid.id.to_string());
     answer.set("amount", money(Some(paid.amount), currency)).set("again", paid.again);
-    answer.set("payee", json!({ "key": hex::encode(paid.payee.as_bytes()), "name": paid.payee_name.as_str() }));
+    answer
+        .set("payee", json!({ "key": hex::encode(paid.payee.as_bytes()), "name": paid.payee_name.as_str() }));
 }
 
 fn tell_declined(answer: &mut Answer, declined: &Declined, out: &str, currency: Currency, is_terminal: bool) {
@@ -161,18 +183,23 @@ fn tell_declined(answer: &mut Answer, declined: &Declined, out: &str, currency: 
         answer.line(format!("declined {amount}: error {}: {}", reason.number(), reason.what()));
         answer.line(format!("fault: {}", reason.fault().name()));
         answer.line(format!("next: {}", reason.next()));
-        answer.line(format!("nothing was credited, and this payment can never be taken. The decline is in {out}"));
+        answer.line(format!(
+            "nothing was credited, and this payment can never be taken. The decline is in {out}"
+        ));
         answer.exit = DECLINED;
     }
     if is_terminal {
-        answer.line("show it to the payer; a terminal's decline is settled by the operator, once you have claimed");
+        answer.line(
+            "show it to the payer; a terminal's decline is settled by the operator, once you have claimed",
+        );
     } else {
         answer.line("show it to the payer, who takes the money back with it");
     }
     again(answer, declined.again, "it had been declined before");
     answer.set("result", "declined").set("amount", money(Some(declined.amount), currency));
     let (number, name) = (reason.number(), reason.name());
-    answer.set("reason", json!({ "code": number, "name": name, "what": reason.what(), "next": reason.next() }));
+    answer
+        .set("reason", json!({ "code": number, "name": name, "what": reason.what(), "next": reason.next() }));
 }
 
 fn tell_funded(answer: &mut Answer, funded: &Funded, currency: Currency) {
@@ -193,7 +220,10 @@ fn tell_funded(answer: &mut Answer, funded: &Funded, currency: Currency) {
             answer.set("result", "refused");
             let (number, name) = (code.number(), code.name());
             let (what, fault, next) = (code.what(), code.fault().name(), code.next());
-            answer.set("error", json!({ "code": number, "name": name, "what": what, "fault": fault, "next": next }));
+            answer.set(
+                "error",
+                json!({ "code": number, "name": name, "what": what, "fault": fault, "next": next }),
+            );
             answer.exit = REFUSED;
         }
     }
@@ -208,7 +238,9 @@ fn tell_enrolled(answer: &mut Answer, enrolled: &Enrolled, is_terminal: bool) {
         answer.line("the root was taken from the operator itself, on first use: compare the line above with what the operator publishes, or enrol with --operator-root");
     }
     if !is_terminal && !enrolled.has_pin {
-        answer.line("this wallet has no PIN: it pays small amounts only, until the limits without PIN are used up");
+        answer.line(
+            "this wallet has no PIN: it pays small amounts only, until the limits without PIN are used up",
+        );
     }
     answer.set("result", "enrolled").set("scheme", enrolled.scheme.as_str());
     answer.set("root_fingerprint", enrolled.root_fingerprint.clone());
@@ -225,7 +257,10 @@ pub(crate) fn tell_sync(answer: &mut Answer, report: &SyncReport, currency: Curr
             answer.line(format!("funding of {} arrived", amount(report.funded)));
         }
         if !report.returned.is_zero() {
-            answer.line(format!("a defunding of {} could not be paid out and is back", amount(report.returned)));
+            answer.line(format!(
+                "a defunding of {} could not be paid out and is back",
+                amount(report.returned)
+            ));
         }
     }
     if !report.confirmed.is_empty() {
@@ -306,7 +341,9 @@ fn noun(operation: &Operation, outcome: Option<&Outcome>, currency: Currency) ->
         (Operation::Pay { .. }, Some(Outcome::Paid(paid))) => of("payment", Some(paid.amount)),
         (Operation::Pay { amount, .. }, _) => of("payment", *amount),
         (Operation::Request { amount, .. }, _) => of("request", *amount),
-        (Operation::Accept { .. }, Some(Outcome::Accepted(accepted))) => of("acceptance", Some(accepted.amount)),
+        (Operation::Accept { .. }, Some(Outcome::Accepted(accepted))) => {
+            of("acceptance", Some(accepted.amount))
+        }
         (Operation::Accept { .. }, Some(Outcome::Declined(declined))) => of("decline", Some(declined.amount)),
         (Operation::Accept { .. }, _) => "acceptance".to_owned(),
         (Operation::Decline { .. }, _) => "decline".to_owned(),

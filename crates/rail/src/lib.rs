@@ -99,7 +99,13 @@ pub trait Rail: Send {
     ///
     /// # Errors
     /// Every [`RailError`].
-    fn transfer(&mut self, id: &str, from: &Account, to: &Account, amount: u64) -> Result<Transfer, RailError>;
+    fn transfer(
+        &mut self,
+        id: &str,
+        from: &Account,
+        to: &Account,
+        amount: u64,
+    ) -> Result<Transfer, RailError>;
 
     /// Every account, in order of its name.
     ///

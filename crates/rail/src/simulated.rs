@@ -98,7 +98,13 @@ impl Rail for SimulatedRail {
         Ok(now.unsigned_abs())
     }
 
-    fn transfer(&mut self, id: &str, from: &Account, to: &Account, amount: u64) -> Result<Transfer, RailError> {
+    fn transfer(
+        &mut self,
+        id: &str,
+        from: &Account,
+        to: &Account,
+        amount: u64,
+    ) -> Result<Transfer, RailError> {
         if amount == 0 || from == to {
             return Err(RailError::NotATransfer);
         }
@@ -162,7 +168,8 @@ fn made_before(db: &Connection, id: &str) -> Result<Option<Transfer>, RailError>
 }
 
 fn list(db: &Connection) -> Result<Vec<AccountBalance>, RailError> {
-    let mut all = db.prepare_cached("select psp, account, opened, balance from account order by psp, account")?;
+    let mut all =
+        db.prepare_cached("select psp, account, opened, balance from account order by psp, account")?;
     let rows = all.query_map([], |row| {
         Ok(AccountBalance {
             account: Account { psp: row.get(0)?, account: row.get(1)? },
@@ -218,7 +225,10 @@ mod tests {
         assert!(rail.transfer("t1", &ann, &float, 400).unwrap().again);
         assert!(matches!(rail.transfer("t1", &ann, &float, 401), Err(RailError::IdReused)));
         assert!(matches!(rail.transfer("t2", &ann, &float, 601), Err(RailError::InsufficientFunds)));
-        assert!(matches!(rail.transfer("t3", &ann, &Account::new("x", "y"), 1), Err(RailError::UnknownAccount)));
+        assert!(matches!(
+            rail.transfer("t3", &ann, &Account::new("x", "y"), 1),
+            Err(RailError::UnknownAccount)
+        ));
         assert!(matches!(rail.transfer("t4", &ann, &ann, 1), Err(RailError::NotATransfer)));
         assert_eq!(rail.open_or_balance(&ann, 1000).unwrap(), 600);
         // The writer is still open: another process sees the same.

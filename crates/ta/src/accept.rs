@@ -6,7 +6,7 @@ use counterfoil_wire::header::Signer;
 use counterfoil_wire::message::{Decline, Payment, Receipt, STANDING_FIRST};
 use counterfoil_wire::proof::{Proof, SignedHeader};
 use counterfoil_wire::sync::Entry;
-use counterfoil_wire::{Bytes, Code, Digest, Error, Wire};
+use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, Wire};
 
 use crate::TrustedApp;
 use crate::api::Reply;
@@ -149,7 +149,9 @@ impl<E: Env> TrustedApp<E> {
         if state.core.counters.receipts >= limits.receipts_max {
             return Err(Code::ReceiptsSinceSync.into());
         }
-        let after = state.balance()?.plus(payment.amount);
+        // What is ordered and not here yet will be: it takes its room now, or the limit could be passed by ordering first.
+        let ordered = state.order.as_ref().map_or(Amount::ZERO, |order| order.amount);
+        let after = state.balance()?.plus(payment.amount).and_then(|after| after.plus(ordered));
         if after.is_none_or(|after| after > limits.balance_max) {
             return Err(Code::BalanceTooLarge.into());
         }
@@ -180,7 +182,7 @@ impl<E: Env> TrustedApp<E> {
     fn tombstone(&mut self, shown: Shown, why: Code) -> Result<Reply, Error> {
         let (amount, reason) = (shown.payment.amount, why.number());
         let mut change = self.begin()?;
-        let next = self.next_entry(&change, Place::Ordinary)?;
+        let next = self.next_entry(&change, Place::Decline)?;
         let body = Decline { payment: shown.id, reason, seq: next.seq, prev: next.prev };
         let own = self.state()?.public;
         let (envelope, id) = self.sign(&body, Signer::Key(own))?;

@@ -10,19 +10,30 @@ use crate::TrustedApp;
 use crate::env::Env;
 use crate::state::{Change, keys};
 
-/// Entries that fit between two settlements.
-const JOURNAL_MAX: u32 = 16_384;
+/// Entries that fit between two settlements. With the longest payment in each, and a receipt for it, a statement of all
+/// of them is still an object of legal length.
+const JOURNAL_MAX: u32 = 8192;
+
+/// Places that declines leave to payments and receipts, so that a flood of payments to be declined does not stop trade.
+const NOT_FOR_DECLINES: u32 = 2048;
 
 /// Places kept for what brings value back or leads to a sync: reclaim, defunding, statement, settlement.
 const RESERVED: u32 = 64;
 
+/// Of these, places for statement and settlement alone: the one way out of a full journal.
+const RESERVED_FOR_SYNC: u32 = 8;
+
 /// Whether an entry may use the reserved places.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Payments, receipts, declines.
+    /// Declines.
+    Decline,
+    /// Payments, receipts.
     Ordinary,
-    /// Everything that leads out of a full journal.
+    /// What brings value back: reclaim, defunding.
     Reserved,
+    /// Statement and settlement.
+    Sync,
 }
 
 /// The next place in a journal.
@@ -37,8 +48,10 @@ impl<E: Env> TrustedApp<E> {
         let core = &change.core;
         let used = core.head_seq.saturating_sub(core.acked_seq);
         let limit = match place {
+            Place::Decline => JOURNAL_MAX.saturating_sub(NOT_FOR_DECLINES),
             Place::Ordinary => JOURNAL_MAX.saturating_sub(RESERVED),
-            Place::Reserved => JOURNAL_MAX,
+            Place::Reserved => JOURNAL_MAX.saturating_sub(RESERVED_FOR_SYNC),
+            Place::Sync => JOURNAL_MAX,
         };
         let seq = core.head_seq.checked_add(1).ok_or(Code::JournalFull)?;
         if used < limit { Ok(Next { seq, prev: core.head }) } else { Err(Code::JournalFull.into()) }

@@ -80,11 +80,12 @@ impl<E: Env> TrustedApp<E> {
         counters.total = counters.total.plus(amount).ok_or(Code::TotalSinceSync)?;
         counters.count = counters.count.saturating_add(1);
         counters.respent = counters.respent.plus(split.from_received).ok_or(Code::RespendShare)?;
-        counters.no_pin_total = if with_pin {
-            Amount::ZERO
+        if with_pin {
+            counters.no_pin_total = Amount::ZERO;
+            counters.with_pin = counters.with_pin.wrapping_add(1);
         } else {
-            counters.no_pin_total.plus(amount).ok_or(Code::PinRequired)?
-        };
+            counters.no_pin_total = counters.no_pin_total.plus(amount).ok_or(Code::PinRequired)?;
+        }
 
         let body = Payment {
             request: checked.id,
@@ -154,7 +155,8 @@ impl<E: Env> TrustedApp<E> {
         if payee.key == state.public {
             return Err(Code::SelfPayment.into());
         }
-        if !opened.body.is_consistent() {
+        // A one-time request ends: until then it is remembered that it was paid.
+        if !opened.body.is_consistent() || (!opened.body.is_standing() && opened.body.expiry_s == 0) {
             return Err(Code::ValueOutOfRange.into());
         }
         state.anchors.check_wallet(payee, opened.envelope.issuer.as_ref(), now_s)?;

@@ -7,11 +7,15 @@ use counterfoil_wire::{Amount, Code, Error, Nonce, Reference};
 use crate::api::{Command, Reply};
 use crate::env::Env;
 use crate::journal::message;
-use crate::state::{OpenRequest, count, keys};
+use crate::state::{OpenRequest, keys, read_all};
+use crate::statement::number_of;
 use crate::{TrustedApp, arguments};
 
 /// Requests that may be open at once.
 const OPEN_MAX: usize = 64;
+
+/// Of these, standing ones.
+const STANDING_MAX: usize = 32;
 
 impl<E: Env> TrustedApp<E> {
     pub(crate) fn request(
@@ -28,7 +32,11 @@ impl<E: Env> TrustedApp<E> {
             return Err(Code::AmountZero.into());
         }
         let now_s = self.now_s()?;
-        if count(self.env.store(), b"q")? >= OPEN_MAX {
+        // Nothing closes a standing request, so they must leave places for the others.
+        let open = read_all::<OpenRequest, _>(self.env.store(), b"q")?;
+        let is_standing = |key: &[u8]| number_of(key).is_some_and(|number| number >= STANDING_FIRST);
+        let standing_ones = open.iter().filter(|(key, _)| is_standing(key)).count();
+        if open.len() >= OPEN_MAX || (standing && standing_ones >= STANDING_MAX) {
             return Err(Code::TooManyRequests.into());
         }
         let nonce = if standing { None } else { Some(Nonce(self.random())) };

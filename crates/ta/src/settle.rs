@@ -1,11 +1,12 @@
 //! The settlement: the operator's answer is applied, once.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use counterfoil_trust::{Anchors, Revoked, open};
 use counterfoil_wire::lists::RevocationList;
 use counterfoil_wire::rules::Rules;
-use counterfoil_wire::sync::{Entry, Outcome, Settlement, Standing};
+use counterfoil_wire::sync::{Entry, Outcome, Settlement, Standing, Statement};
 use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, Nonce};
 
 use crate::TrustedApp;
@@ -133,8 +134,12 @@ impl<E: Env> TrustedApp<E> {
             self.forgive_counters(&mut change)?;
             self.apply_resolutions(&mut change, settlement)?
         };
-        // The host's clock is never stored; the operator's fresh time may also lower a bound that ran ahead.
-        change.core.time_bound_s = settlement.time_s;
+        // The host's clock is never stored; the operator's fresh time may also lower a bound that ran ahead. But it was
+        // fresh when the statement was made: what the operator signed and this wallet learnt since is newer, and a
+        // settlement kept back must not bring an old window or an old certificate back.
+        let learnt = self.state()?.core.time_bound_s;
+        let raised = self.state()?.statement.as_ref().is_some_and(|pending| learnt > pending.time_bound_s);
+        change.core.time_bound_s = if raised { learnt.max(settlement.time_s) } else { settlement.time_s };
         change.core.synced_at_s = settlement.time_s;
         change.core.last_settlement = id;
         change.core.standing = settlement.standing;
@@ -150,7 +155,7 @@ impl<E: Env> TrustedApp<E> {
                 refunded: effects.refunded.clone(),
                 returned: effects.returned_seqs.clone(),
             };
-            let next = self.next_entry(&change, Place::Reserved)?;
+            let next = self.next_entry(&change, Place::Sync)?;
             self.append_unsigned(&mut change, &next, &entry)?;
         }
         let order_done = self.state()?.order.as_ref().is_some_and(|o| o.number <= settlement.order_no);
@@ -197,7 +202,8 @@ impl<E: Env> TrustedApp<E> {
     ) -> Result<Option<counterfoil_wire::cert::WalletCert>, Error> {
         let Some(cert) = &settlement.cert else { return Ok(None) };
         let state = self.state()?;
-        if cert.key != state.public || cert.grade != state.core.grade {
+        let other_currency = state.cert.as_ref().is_some_and(|held| held.currency != cert.currency);
+        if cert.key != state.public || cert.grade != state.core.grade || other_currency {
             return Err(Code::SettlementMismatch.into());
         }
         lists.anchors.check_wallet(cert, None, settlement.time_s)?;
@@ -214,8 +220,8 @@ impl<E: Env> TrustedApp<E> {
         let settled = core.received.minus(staged).ok_or(Code::Damaged)?;
         core.received = staged;
         core.funded = core.funded.plus(settled).ok_or(Code::Damaged)?;
-        // What was respent after the statement came out of settled value first.
-        core.counters.respent = Amount::ZERO;
+        // What was respent after the statement came out of settled value first; the rest was respent of what is staged.
+        core.counters.respent = core.counters.respent.minus_or_zero(pending.received);
         Ok(())
     }
 
@@ -267,6 +273,13 @@ impl<E: Env> TrustedApp<E> {
         core.funding_total = settlement.funding_total;
         core.funded = core.funded.minus(settlement.paid_out).ok_or(Code::SettlementMismatch)?;
         if let (Standing::Suspended, Some(balance)) = (settlement.standing, settlement.balance) {
+            // The operator speaks of the statement; what moved since then is in the journal and has moved all the same.
+            let (now, then) = (self.state()?.balance()?, self.state()?.statement.as_ref().map(|s| s.balance));
+            let then = then.unwrap_or(now);
+            let balance = match now.minus(then) {
+                Some(more) => balance.plus(more).ok_or(Code::SettlementMismatch)?,
+                None => balance.minus_or_zero(then.minus_or_zero(now)),
+            };
             core.funded = balance;
             core.received = Amount::ZERO;
         }
@@ -284,10 +297,19 @@ impl<E: Env> TrustedApp<E> {
             seq = seq.saturating_add(1);
             change.batch.delete(keys::by_seq(b'j', seq));
         }
+        // A receipt that came after the statement is evidence that the operator has not seen: it waits for the next.
+        let pending = self.state()?.statement.as_ref();
+        let told = match pending {
+            Some(pending) => open::<Statement>(&pending.message.0)?.body.receipts,
+            None => Vec::new(),
+        };
+        let told: BTreeSet<&[u8]> = told.iter().map(|receipt| receipt.0.as_slice()).collect();
+        let resolved: BTreeSet<Digest> = settlement.resolutions.iter().map(|r| r.payment).collect();
         for (key, before) in read_all::<Outgoing, _>(store, b"o")? {
             let seq = number_of(&key).ok_or(Code::Damaged)?;
-            let resolved = settlement.resolutions.iter().any(|r| r.payment == before.id);
-            if seq <= settlement.acked_seq && (resolved || !before.state.in_flight()) {
+            let told = before.receipt.as_ref().is_none_or(|receipt| told.contains(receipt.0.as_slice()));
+            let at_rest = !before.state.in_flight() && told;
+            if seq <= settlement.acked_seq && (resolved.contains(&before.id) || at_rest) {
                 change.batch.delete(key);
                 change.batch.delete(keys::of(b'y', &[&before.id.0]));
             }

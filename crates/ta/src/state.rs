@@ -97,6 +97,8 @@ record! {
         pub total: Amount,
         pub count: u32,
         pub no_pin_total: Amount,
+        /// Payments with the PIN: each set `no_pin_total` to nothing.
+        pub with_pin: u32,
         pub receipts: u32,
         /// Gross value received.
         pub received: Amount,
@@ -110,6 +112,7 @@ impl Counters {
         total: Amount::ZERO,
         count: 0,
         no_pin_total: Amount::ZERO,
+        with_pin: 0,
         receipts: 0,
         received: Amount::ZERO,
         respent: Amount::ZERO,
@@ -120,8 +123,13 @@ impl Counters {
         Self {
             total: self.total.minus_or_zero(earlier.total),
             count: self.count.saturating_sub(earlier.count),
-            // Lower than before: a PIN was given in between, and all of it came after.
-            no_pin_total: self.no_pin_total.minus(earlier.no_pin_total).unwrap_or(self.no_pin_total),
+            // Where a PIN was given in between, all of it came after.
+            no_pin_total: if self.with_pin == earlier.with_pin {
+                self.no_pin_total.minus_or_zero(earlier.no_pin_total)
+            } else {
+                self.no_pin_total
+            },
+            with_pin: self.with_pin.wrapping_sub(earlier.with_pin),
             receipts: self.receipts.saturating_sub(earlier.receipts),
             received: self.received.minus_or_zero(earlier.received),
             respent: self.respent.minus_or_zero(earlier.respent),
@@ -146,6 +154,12 @@ record! {
         pub nonce: Nonce,
         /// Counters when it was made; a settlement forgives up to here.
         pub counters: Counters,
+        /// Received value when it was made: what a settlement makes as good as funded.
+        pub received: Amount,
+        /// The whole balance when it was made.
+        pub balance: Amount,
+        /// Lower bound of time when it was made.
+        pub time_bound_s: u32,
         /// The whole statement, to be sent again.
         pub message: Bytes,
     }

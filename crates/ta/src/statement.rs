@@ -22,7 +22,7 @@ impl<E: Env> TrustedApp<E> {
         let cert = self.state()?.cert()?.clone();
         let now_s = self.now_s()?;
         let mut change = self.begin()?;
-        let next = self.next_entry(&change, Place::Reserved)?;
+        let next = self.next_entry(&change, Place::Sync)?;
         change.core.closed_below = self.close_requests(&mut change, now_s)?;
         change.core.closed_before_s = change.core.closed_before_s.max(change.core.time_bound_s);
 
@@ -65,22 +65,34 @@ impl<E: Env> TrustedApp<E> {
         let message = message(&envelope);
         self.append_signed(&mut change, &next, id, &Entry::Statement { digest });
         let counters = change.core.counters.clone();
-        let pending = PendingStatement { seq: next.seq, id, nonce, counters, message: message.clone() };
+        let pending = PendingStatement {
+            seq: next.seq,
+            id,
+            nonce,
+            counters,
+            received: change.core.received,
+            balance: self.state()?.balance()?,
+            time_bound_s: change.core.time_bound_s,
+            message: message.clone(),
+        };
         change.put(keys::STATEMENT.to_vec(), &pending);
         self.commit_with(change, |state| state.statement = Some(pending))?;
         Ok(Reply::Message { message, again: false })
     }
 
     /// Closes one-time requests that have expired; returns the lowest number that is still open. What is closed here is
-    /// declined from now on, which is what lets the operator refund.
+    /// declined from now on, which is what lets the operator refund. A request whose expiry is further off than any
+    /// made now could have was made while the host's clock ran ahead: it would hold the closure back for ever.
     fn close_requests(&self, change: &mut crate::state::Change, now_s: u32) -> Result<u32, Error> {
+        let window_s = self.state()?.rules.as_ref().ok_or(Code::NotEnrolled)?.request_window_s;
+        let latest_s = now_s.saturating_add(window_s.saturating_mul(2));
         let mut lowest = change.core.next_request;
         for (key, open) in read_all::<OpenRequest, _>(self.env.store(), b"q")? {
             let number = number_of(&key).ok_or(Code::Damaged)?;
             if number >= STANDING_FIRST {
                 continue;
             }
-            if now_s > open.expiry_s {
+            if now_s > open.expiry_s || open.expiry_s > latest_s {
                 change.batch.delete(key);
             } else {
                 lowest = lowest.min(number);

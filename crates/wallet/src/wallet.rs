@@ -304,7 +304,10 @@ impl Wallet {
 }
 
 /// The trusted application in this process, over the home's sealed store.
-pub(crate) fn native_element(
+///
+/// # Errors
+/// [`WalletError::Element`].
+pub fn native_element(
     home: &Home,
     device: &Path,
     settings: &Settings,

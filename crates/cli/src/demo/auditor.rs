@@ -42,7 +42,7 @@ pub fn audit(actors: &[&Actor], taken: &Taken, rail: &Snapshot, flows: Flows) ->
         u64::checked_sub(opened, left).context("accounts hold more than they were opened with")
     };
     ensure!(rail.broken.is_empty(), "the rail's books are broken: {}", rail.broken.join("; "));
-    let loss = paid_in(|account| is_loss_fund(account))?;
+    let loss = paid_in(is_loss_fund)?;
     let net = paid_in(|account| account.psp != SCHEME && !is_loss_fund(account))?;
     let float = rail.balance(&Account::float()).unwrap_or(0);
     let Flows { funded, defunded } = flows;

@@ -17,14 +17,13 @@ use counterfoil_wallet::amounts::format_number;
 use counterfoil_wire::Currency;
 use serde::Serialize;
 
+use crate::output::Output;
+
 use self::auditor::Supply;
 
 /// What to tell, and where to.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Print one JSON object and nothing else
-    #[arg(long)]
-    json: bool,
+pub struct DemoArgs {
     /// Keep everything in this folder, which must not exist yet
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -34,7 +33,7 @@ pub struct Args {
 }
 
 /// Sizes of one payment's messages, without the issuer's certificate.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Bytes {
     request: usize,
     payment: usize,
@@ -80,6 +79,8 @@ pub struct Report {
     seconds: f64,
     #[serde(skip)]
     currency: Currency,
+    #[serde(skip)]
+    issuer_bytes: usize,
 }
 
 /// One step of the story as it was told.
@@ -92,8 +93,7 @@ pub struct Told {
 
 /// Says what happens, to a person or to nobody, and keeps it for the page.
 pub struct Teller {
-    quiet: bool,
-    style: bool,
+    output: Output,
     online: bool,
     told: Vec<Told>,
     /// What was promised and did not happen.
@@ -101,16 +101,15 @@ pub struct Teller {
 }
 
 impl Teller {
-    fn new(quiet: bool) -> Self {
-        let style = crate::output::colour();
-        Self { quiet, style, online: true, told: Vec::new(), broken: Vec::new() }
+    fn new(output: Output) -> Self {
+        Self { output, online: true, told: Vec::new(), broken: Vec::new() }
     }
 
     /// A new step, shown while it is under way.
     fn step(&mut self, title: &str) {
-        let (bold, plain) = if self.style { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
         let mark = if self.online { " " } else { "~" };
-        self.print(&format!("\n{mark}{:>2}/{}  {bold}{title}{plain}", self.told.len() + 1, story::STEPS));
+        let (number, title_shown) = (self.told.len() + 1, self.output.strong(title));
+        self.print(&format!("\n{mark}{number:>2}/{}  {title_shown}", story::STEPS));
         self.told.push(Told { online: self.online, title: title.to_owned(), lines: Vec::new() });
     }
 
@@ -132,7 +131,7 @@ impl Teller {
     }
 
     fn print(&self, line: &str) {
-        if !self.quiet {
+        if !self.output.json {
             // Nobody reading any more is no reason to stop.
             let _ = writeln!(std::io::stdout(), "{line}");
         }
@@ -140,7 +139,7 @@ impl Teller {
 }
 
 /// Tells the story. Returns the exit code: 1 if anything promised did not happen.
-pub fn run(args: &Args) -> Result<u8> {
+pub fn run(args: &DemoArgs, output: &Output) -> Result<u8> {
     let kept;
     let dir = match &args.dir {
         Some(dir) => {
@@ -154,7 +153,7 @@ pub fn run(args: &Args) -> Result<u8> {
         }
     };
     let started = Instant::now();
-    let mut teller = Teller::new(args.json);
+    let mut teller = Teller::new(*output);
     teller.print("Counterfoil: payments that go on when the network does not. Sandbox, play money.");
     teller.print("Steps marked ~ happen while the operator's process is dead.");
     let mut report = story::tell(&dir, &mut teller)?;
@@ -164,7 +163,7 @@ pub fn run(args: &Args) -> Result<u8> {
         std::fs::write(file, html).with_context(|| format!("cannot write {}", file.display()))?;
     }
     let good = teller.broken.is_empty() && report.conserved;
-    if args.json {
+    if output.json {
         println!("{}", serde_json::to_string(&report)?);
         teller.broken.iter().for_each(|what| eprintln!("promise broken: {what}"));
     } else {
@@ -173,7 +172,7 @@ pub fn run(args: &Args) -> Result<u8> {
     Ok(u8::from(!good))
 }
 
-fn summary(teller: &Teller, report: &Report, args: &Args) {
+fn summary(teller: &Teller, report: &Report, args: &DemoArgs) {
     let number = |minor: i128| {
         let amount = u64::try_from(minor.unsigned_abs()).ok().and_then(counterfoil_wire::Amount::new);
         let text = amount.map_or_else(|| minor.to_string(), |amount| format_number(amount, report.currency));
@@ -192,7 +191,9 @@ fn summary(teller: &Teller, report: &Report, args: &Args) {
     ));
     let largest = report.payments.iter().map(|line| line.bytes.payment).max().unwrap_or(0);
     teller.print(&format!(
-        "Largest payment message {largest} bytes (certificate included), whatever came before it. {:.1} seconds.",
+        "Largest payment: {largest} bytes with its certificate, {} with the issuer's too, however many hops before it.\n\
+         {:.1} seconds.",
+        largest + report.issuer_bytes,
         report.seconds
     ));
     if let Some(dir) = &args.dir {

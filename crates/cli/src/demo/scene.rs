@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use counterfoil_wallet::channel::file;
-use counterfoil_wallet::operation::{Accepted, Declined, Learnt, Paid};
+use counterfoil_wallet::operation::{Accepted, Learnt, Paid};
 use counterfoil_wallet::{
     Counter, Done, Home, HttpOperator, Kind, NewHome, Operation, Order, Outcome, Overview, Pin, SyncReport,
     Terminal, Wallet,
@@ -102,8 +102,7 @@ impl Actor {
         kind: Kind,
         algorithm: Algorithm,
     ) -> Result<Self> {
-        let actor =
-            Self { name, algorithm, dir: dir.join(name), messages: dir.join("messages"), kind };
+        let actor = Self { name, algorithm, dir: dir.join(name), messages: dir.join("messages"), kind };
         let shown = if kind == Kind::Terminal { name } else { "" };
         let new = NewHome {
             kind,
@@ -135,7 +134,10 @@ impl Actor {
     }
 
     /// Opens the sealed home, does one thing, and closes it, as one command of a person would.
-    fn with<T>(&self, act: impl FnOnce(&mut Wallet) -> Result<T, counterfoil_wallet::WalletError>) -> Result<T> {
+    fn with<T>(
+        &self,
+        act: impl FnOnce(&mut Wallet) -> Result<T, counterfoil_wallet::WalletError>,
+    ) -> Result<T> {
         let (home, device) = (self.home(), self.device());
         let done = match self.kind {
             Kind::Wallet => Wallet::open(&home, &device).and_then(|mut wallet| {
@@ -184,10 +186,10 @@ impl Actor {
         }
     }
 
-    pub fn decline(&self, payment: &Path, file_name: &str) -> Result<(Declined, PathBuf)> {
+    pub fn decline(&self, payment: &Path, file_name: &str) -> Result<PathBuf> {
         let payment = file::read_message(payment)?;
         match self.perform(Operation::Decline { payment }, Some(file_name))?.outcome {
-            Outcome::Declined(declined) => Ok((declined, self.messages.join(file_name))),
+            Outcome::Declined(_) => Ok(self.messages.join(file_name)),
             other => bail!("declining gave {other:?}"),
         }
     }
@@ -211,6 +213,11 @@ impl Actor {
             Outcome::Learnt(learnt) => Ok(learnt),
             other => bail!("gossip gave {other:?}"),
         }
+    }
+
+    /// A message of the story, read back from its image.
+    pub fn message(&self, file_name: &str) -> Result<Vec<u8>> {
+        Ok(file::read_message(self.messages.join(file_name))?)
     }
 
     pub fn fund(&self, amount: Amount, operator: &OperatorProcess) -> Result<()> {

@@ -8,6 +8,8 @@ use counterfoil_wallet::amounts::{currency_code, format_amount};
 use counterfoil_wallet::operation::Paid;
 use counterfoil_wallet::{Kind, PaymentState};
 use counterfoil_wire::header::Envelope;
+use counterfoil_wire::lists::TrustList;
+use counterfoil_wire::proof::Gossip;
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Algorithm, Amount, Code, Currency, Wire};
 
@@ -40,6 +42,7 @@ struct Play<'a> {
     taken: Taken,
     flows: Flows,
     files: usize,
+    issuer_bytes: usize,
 }
 
 /// Tells it all in the folder `dir`.
@@ -52,7 +55,9 @@ pub fn tell(dir: &Path, teller: &mut Teller) -> Result<Report> {
     let bob = join("Bob", "beta", Kind::Wallet, Algorithm::Es256)?;
     let carol = join("Carol", "beta", Kind::Wallet, Algorithm::EdDsa)?;
     let cafe = join("Café Blau", "alpha", Kind::Terminal, Algorithm::Es256)?;
-    teller.say("Wallets of Alice (alpha, EdDSA), Bob (beta, ES256) and Carol (beta, EdDSA), each in its own sealed");
+    teller.say(
+        "Wallets of Alice (alpha, EdDSA), Bob (beta, ES256) and Carol (beta, EdDSA), each in its own sealed",
+    );
     teller.say("home; Café Blau (alpha, ES256) has a terminal, which can be paid and never pays.");
     let mut play = Play {
         teller,
@@ -65,6 +70,7 @@ pub fn tell(dir: &Path, teller: &mut Teller) -> Result<Report> {
         taken: Taken::new(),
         flows: Flows::default(),
         files: 0,
+        issuer_bytes: 0,
     };
     play.fund()?;
     play.go_offline();
@@ -110,7 +116,8 @@ impl Play<'_> {
         self.teller.step("The network is gone");
         let refused = self.alice.sync(&self.operator).is_err();
         self.teller.promise(refused, "the operator is really gone");
-        self.teller.say("The operator's process is killed. From here on there are only the devices, and QR codes.");
+        self.teller
+            .say("The operator's process is killed. From here on there are only the devices, and QR codes.");
     }
 
     /// One payment from request to confirmation, every message as an image.
@@ -173,7 +180,10 @@ impl Play<'_> {
         self.whole_payment('A', 'B', 1_250)?;
         let balance = self.balance('B')?;
         self.teller.promise(balance == eur(5_250), "Bob has it at once");
-        self.teller.say(format!("{}: request, payment, receipt, three images. Bob checked it alone;", money(eur(1_250))));
+        self.teller.say(format!(
+            "{}: request, payment, receipt, three images. Bob checked it alone;",
+            money(eur(1_250))
+        ));
         self.teller.say(format!("it is his for good, and he holds {}.", money(balance)));
         Ok(())
     }
@@ -182,7 +192,8 @@ impl Play<'_> {
         self.teller.step("Bob pays Carol out of what he received");
         self.whole_payment('B', 'C', 4_500)?;
         let left = self.bob.overview()?;
-        self.teller.promise(left.funded.is_zero() && left.received == eur(750), "received value was spent again");
+        self.teller
+            .promise(left.funded.is_zero() && left.received == eur(750), "received value was spent again");
         let text = "all that he had funded and 5.00 of what Alice gave him, still offline.";
         self.teller.say(format!("{}: {text}", money(eur(4_500))));
         Ok(())
@@ -200,7 +211,11 @@ impl Play<'_> {
         self.taken.insert(paid.id);
         let bytes = sizes(&request, &paid, accepted.receipt.len())?;
         self.note('C', 'T', &paid, bytes, "confirmed", "sent, receipt held", "accepted, to be claimed");
-        self.teller.say(format!("{} to \"{}\": the name is in its certificate.", money(eur(420)), self.cafe.name));
+        self.teller.say(format!(
+            "{} to \"{}\": the name is in its certificate.",
+            money(eur(420)),
+            self.cafe.name
+        ));
         Ok(())
     }
 
@@ -210,14 +225,17 @@ impl Play<'_> {
         let names = ["request", "payment", "decline"].map(|what| self.file(what));
         let request = self.carol.request(Some(eur(1_000)), &names[0])?;
         let (paid, payment) = self.alice.pay(&request, None, &names[1])?;
-        let (declined, decline) = self.carol.decline(&payment, &names[2])?;
+        let decline = self.carol.decline(&payment, &names[2])?;
         self.alice.reclaim(&decline)?;
         let never = self.carol.accept(&payment, &names[2]).is_err();
         self.teller.promise(never, "what was declined is never accepted");
         self.teller.promise(self.balance('A')? == before, "the payer has it back");
-        let bytes = sizes(&request, &paid, declined.decline.len())?;
+        let bytes = sizes(&request, &paid, 0)?;
         self.note('A', 'C', &paid, bytes, "reclaimed", "sent, taken back", "declined for good");
-        self.teller.say(format!("{}: Carol signs a decline and can never accept it again; with it Alice", money(eur(1_000))));
+        self.teller.say(format!(
+            "{}: Carol signs a decline and can never accept it again; with it Alice",
+            money(eur(1_000))
+        ));
         self.teller.say("credits herself, offline.");
         Ok(())
     }
@@ -225,7 +243,8 @@ impl Play<'_> {
     fn torn_and_sent_again(&mut self) -> Result<()> {
         self.teller.step("Another tears: Bob's answer is lost, so the same bytes go again");
         let before = self.balance('B')?;
-        let names = ["request", "payment", "payment-again", "receipt-lost", "receipt"].map(|what| self.file(what));
+        let names =
+            ["request", "payment", "payment-again", "receipt-lost", "receipt"].map(|what| self.file(what));
         let request = self.bob.request(Some(eur(300)), &names[0])?;
         let (paid, payment) = self.alice.pay(&request, None, &names[1])?;
         let _lost = self.bob.accept(&payment, &names[3])?;
@@ -251,7 +270,8 @@ impl Play<'_> {
         self.teller.promise(code == Some(Code::PaymentTooLarge), "the limit refuses");
         self.teller.promise(self.carol.overview()? == before, "a refusal changes nothing");
         if let Some(code) = code {
-            let text = format!("{} to the café: error {}, {}.", money(eur(30_000)), code.number(), code.what());
+            let text =
+                format!("{} to the café: error {}, {}.", money(eur(30_000)), code.number(), code.what());
             self.teller.say(text);
             self.teller.say(format!("What clears it: {}.", code.next()));
         }
@@ -275,8 +295,13 @@ impl Play<'_> {
                 self.alice.roll_back(&copy)?;
             }
         }
-        self.teller.say(format!("{} to Bob; then the copy of her home is put back, and {} to Carol.", money(eur(4_000)), money(eur(4_000))));
-        self.teller.say("Her element has no counter (its certificate says so), so each payee alone cannot know.");
+        self.teller.say(format!(
+            "{} to Bob; then the copy of her home is put back, and {} to Carol.",
+            money(eur(4_000)),
+            money(eur(4_000))
+        ));
+        self.teller
+            .say("Her element has no counter (its certificate says so), so each payee alone cannot know.");
         Ok(())
     }
 
@@ -292,11 +317,14 @@ impl Play<'_> {
         let (paid, payment) = self.alice.pay(&request, None, &names[3])?;
         let code = refusal(self.carol.accept(&payment, &names[4]))?;
         self.teller.promise(code == Some(Code::ProvenCheat), "the thief is refused");
-        let (declined, decline) = self.carol.decline(&payment, &names[4])?;
+        let decline = self.carol.decline(&payment, &names[4])?;
         self.alice.reclaim(&decline)?;
-        let bytes = sizes(&request, &paid, declined.decline.len())?;
+        let bytes = sizes(&request, &paid, 0)?;
         self.note('A', 'C', &paid, bytes, "reclaimed", "sent, taken back", "refused: proven cheat");
-        self.teller.say("Two headers under one key with one number: a proof that anybody can check. When Alice tries");
+        self.issuer_bytes = issuer_bytes(&self.bob.message(&names[1])?)?;
+        self.teller.say(
+            "Two headers under one key with one number: a proof that anybody can check. When Alice tries",
+        );
         self.teller.say(format!("Carol again, she is refused: error {}.", Code::ProvenCheat.number()));
         Ok(())
     }
@@ -320,11 +348,16 @@ impl Play<'_> {
         let audit = counterfoil_operator::audit(self.operator.dir())?;
         let case = audit.cases.iter().find(|case| case.loss > 0);
         self.teller.promise(case.is_some_and(|case| case.revoked), "the loss is named");
-        self.teller.say(format!("The café's {} is on its account. Both halves of every payment met.", money(eur(420))));
+        self.teller.say(format!(
+            "The café's {} is on its account. Both halves of every payment met.",
+            money(eur(420))
+        ));
         if let Some(case) = case {
             let by = case.borne_by.as_deref().unwrap_or("nobody");
             let loss = money(eur(case.loss));
-            self.teller.say(format!("Alice is revoked and her wallet suspended. Bob and Carol keep what they took; the {loss}"));
+            self.teller.say(format!(
+                "Alice is revoked and her wallet suspended. Bob and Carol keep what they took; the {loss}"
+            ));
             self.teller.say(format!("that fraud created is a loss, borne by {by}, as the rules say."));
         }
         Ok(())
@@ -374,14 +407,22 @@ impl Play<'_> {
             conserved,
             seconds: 0.0,
             currency: CURRENCY,
+            issuer_bytes: self.issuer_bytes,
         })
     }
 }
 
-/// Sizes as they travelled, less the issuer's certificate where the payee lacked it.
-fn sizes(request: &Path, paid: &Paid, answer: usize) -> Result<Bytes> {
+/// The longest issuer's certificate, which travels only to a payee that lacks it, as gossip hands it on.
+fn issuer_bytes(gossip: &[u8]) -> Result<usize> {
+    let trust = Gossip::from_message(gossip)?.trust.context("gossip holds the trust list")?;
+    let list = counterfoil_trust::open::<TrustList>(&trust.0)?.body;
+    Ok(list.authorities.iter().map(|authority| authority.to_bytes().len()).max().unwrap_or(0))
+}
+
+/// Sizes as they travelled, less the issuer's certificate where the payee lacked it; 0 for a receipt never given.
+fn sizes(request: &Path, paid: &Paid, receipt: usize) -> Result<Bytes> {
     let request = counterfoil_wallet::channel::file::read_message(request)?;
     let mut payment = Envelope::from_bytes(&paid.payment)?;
     payment.issuer = None;
-    Ok(Bytes { request: request.len(), payment: payment.to_bytes().len(), receipt: answer })
+    Ok(Bytes { request: request.len(), payment: payment.to_bytes().len(), receipt })
 }

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use counterfoil_trust::sha256;
@@ -49,10 +49,9 @@ pub(super) async fn enrol(
 ) -> Result<Response, Problem> {
     let (ask, _) = parse::<Enrol>(body)?;
     let enrolment = message(&ask.enrolment)?;
-    let settlement = blocking(move || {
-        service.enrol(&ask.psp, &ask.account, ask.activation_code.as_deref(), &enrolment)
-    })
-    .await?;
+    let settlement =
+        blocking(move || service.enrol(&ask.psp, &ask.account, ask.activation_code.as_deref(), &enrolment))
+            .await?;
     let answer = json!({ "settlement": hex::encode(settlement) });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
@@ -72,8 +71,11 @@ pub(super) async fn fund(
     let order = message(&ask.order)?;
     once("/v1/fundings", service, &headers, &bytes, move |service| {
         let reply = service.fund(&order)?;
-        Ok((201, json!({ "order_no": reply.order_no, "granted": reply.granted, "amount": reply.amount,
-            "funding_total": reply.funding_total })))
+        Ok((
+            201,
+            json!({ "order_no": reply.order_no, "granted": reply.granted, "amount": reply.amount,
+            "funding_total": reply.funding_total }),
+        ))
     })
     .await
 }

@@ -127,7 +127,9 @@ pub fn audit(scan: &Scan, rail: &Snapshot) -> AuditReport {
     check_buckets(scan, &mut claim);
     check_wallets(scan, &books, &mut claim);
     check_records(scan, &books, &mut claim);
-    claim(scan.undelivered == 0, &|| format!("{} messages between buckets were not delivered", scan.undelivered));
+    claim(scan.undelivered == 0, &|| {
+        format!("{} messages between buckets were not delivered", scan.undelivered)
+    });
     let float = rail.balance(&RailAccount::float());
     check_rail(scan, float, funded - defunded + loss, &mut claim);
     AuditReport {
@@ -226,9 +228,13 @@ fn check_records(scan: &Scan, books: &Books, claim: &mut Claim<'_>) {
     }
     let about_payments =
         scan.postings.iter().filter(|posting| kinds.iter().any(|(_, kind)| *kind == posting.kind)).count();
-    claim(of_payments == about_payments, &|| "the ledger speaks of payments that are not recorded".to_owned());
+    claim(of_payments == about_payments, &|| {
+        "the ledger speaks of payments that are not recorded".to_owned()
+    });
     let ledger = books.in_flight();
-    claim(ledger == in_flight, &|| format!("in flight: the ledger says {ledger}, the payments say {in_flight}"));
+    claim(ledger == in_flight, &|| {
+        format!("in flight: the ledger says {ledger}, the payments say {in_flight}")
+    });
 }
 
 /// The float on the rail is what the ledger says, but for transfers that are on order: those must account for all of
@@ -253,9 +259,11 @@ fn reasons(scan: &Scan) -> Vec<ReasonCount> {
         *count += 1;
         *amount = amount.saturating_add(record.amount.minor());
     }
-    for (_, reason) in scan.cases.iter().filter(|(_, reason)| {
-        matches!(reason, Reason::RolledBack | Reason::Gap | Reason::Overspent)
-    }) {
+    for (_, reason) in scan
+        .cases
+        .iter()
+        .filter(|(_, reason)| matches!(reason, Reason::RolledBack | Reason::Gap | Reason::Overspent))
+    {
         counts.entry(*reason).or_default().0 += 1;
     }
     let count = |(reason, (count, amount)): (Reason, (u64, u64))| ReasonCount {

@@ -118,7 +118,8 @@ pub fn read(anchors: &Anchors, sealed: &Sealed, bytes: &[u8]) -> Result<Reading,
     let mut lines = Vec::with_capacity(claims.entries.len());
     for entry in &claims.entries {
         seq = seq.checked_add(1).ok_or(Code::StatementInvalid)?;
-        let (header, item) = line(anchors, key, wallet, seq, prev, entry).map_err(|_| Code::StatementInvalid)?;
+        let (header, item) =
+            line(anchors, key, wallet, seq, prev, entry).map_err(|_| Code::StatementInvalid)?;
         prev = header_id(scheme, &header);
         lines.push(Line { seq, id: prev, item });
     }
@@ -178,9 +179,7 @@ fn line(
         Entry::Reclaim { payment, decline } => {
             let decline = open::<Decline>(&decline.0)?;
             decline.check_signature(&anchors.scheme)?;
-            let by_element =
-                !matches!(&decline.envelope.signer, Signer::Cert(cert) if !cert.grade.has_element());
-            if decline.body.payment != *payment || !by_element {
+            if decline.body.payment != *payment {
                 return Err(Code::StatementInvalid.into());
             }
             (unsigned(), Item::Reclaimed { payment: *payment, by: key_id(decline.envelope.signer.key()) })
@@ -275,4 +274,3 @@ impl Reading {
 pub fn signed_header(payment: &[u8]) -> Option<SignedHeader> {
     open::<Payment>(payment).ok().map(|payment| payment.signed_header())
 }
-

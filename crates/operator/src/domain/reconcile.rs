@@ -95,12 +95,7 @@ pub struct Judgement {
 /// payments, and every record named by or in conflict with it.
 pub fn reconcile(scheme: &KeyId, reading: &Reading, set: WorkingSet, rules: &Rules, now_s: u32) -> Judgement {
     let before = set.clone();
-    let mut desk = Desk {
-        scheme,
-        rules,
-        now_s,
-        out: Judgement { set, ..Judgement::default() },
-    };
+    let mut desk = Desk { scheme, rules, now_s, out: Judgement { set, ..Judgement::default() } };
     match desk.run(reading) {
         Ok(()) => desk.out,
         Err(refused) => {
@@ -110,6 +105,20 @@ pub fn reconcile(scheme: &KeyId, reading: &Reading, set: WorkingSet, rules: &Rul
             desk.out
         }
     }
+}
+
+/// Writes off what `wallets` spent beyond what evidence says they had: their keys have ended, and a grace period has
+/// passed in which they, or those who paid them, could have accounted for it.
+pub fn write_off(scheme: &KeyId, wallets: Vec<Wallet>, rules: &Rules, now_s: u32) -> Judgement {
+    let keys: Vec<KeyId> = wallets.iter().map(|wallet| wallet.id).collect();
+    let wallets = wallets.into_iter().map(|wallet| (wallet.id, wallet)).collect();
+    let set = WorkingSet { wallets, ..WorkingSet::default() };
+    let mut desk = Desk { scheme, rules, now_s, out: Judgement { set, ..Judgement::default() } };
+    for key in keys {
+        desk.open(key, Reason::Overspent, Vec::new(), None);
+    }
+    desk.losses();
+    desk.out
 }
 
 /// A statement that is not booked.
@@ -222,10 +231,12 @@ impl Desk<'_> {
             }
             Item::Reclaimed { payment, by } => {
                 let record = self.out.set.records.get(payment).ok_or_else(invalid)?;
-                if record.payer != *own || record.payee != *by {
+                let (amount, fits) = (record.amount, record.payer == *own && record.payee == *by);
+                // A terminal has no element: its decline lets nobody reclaim, the operator decides.
+                if !fits || !self.wallet(by)?.grade.has_element() {
                     return Err(invalid());
                 }
-                tally.plus(record.amount);
+                tally.plus(amount);
                 self.happened(*payment, Event::Reclaimed, bucket(own))
             }
             Item::Stated => Ok(()),
@@ -292,8 +303,14 @@ impl Desk<'_> {
         if self.out.set.records.contains_key(&evidence.id) {
             return Ok(());
         }
-        let conflicts: Vec<Digest> =
-            self.out.set.records.values().filter(|other| contradict(evidence, other)).map(|other| other.id).collect();
+        let conflicts: Vec<Digest> = self
+            .out
+            .set
+            .records
+            .values()
+            .filter(|other| contradict(evidence, other))
+            .map(|other| other.id)
+            .collect();
         let window = evidence.payer_until_s.saturating_add(self.rules.claim_window_s);
         let mut bits = if self.now_s > window { bit::LATE } else { 0 };
         if revoked {
@@ -332,7 +349,8 @@ impl Desk<'_> {
     fn contradictions(&mut self, reading: &Reading) {
         let own = reading.wallet;
         let earlier: Vec<SignedHeader> = self.out.set.statements.clone();
-        let sent = reading.evidence().filter(|evidence| evidence.payer == own).map(|evidence| &evidence.signed);
+        let sent =
+            reading.evidence().filter(|evidence| evidence.payer == own).map(|evidence| &evidence.signed);
         for mine in sent.chain([&reading.signed]) {
             earlier.iter().for_each(|before| self.contradicted(before, mine, None));
         }
@@ -457,11 +475,8 @@ impl Desk<'_> {
             let fund = RailAccount::loss_fund(wallet.liable.as_deref().unwrap_or(&wallet.psp));
             let reference = sha256(id.as_bytes());
             let (loss, shadow, float) = (Account::Loss, Account::Offline(key), RailAccount::float());
-            let (debit, credit, from, to) = if kind == Kind::Loss {
-                (loss, shadow, fund, float)
-            } else {
-                (shadow, loss, float, fund)
-            };
+            let (debit, credit, from, to) =
+                if kind == Kind::Loss { (loss, shadow, fund, float) } else { (shadow, loss, float, fund) };
             self.moves(bucket(&key), id, from, to, amount);
             self.post(Posting { bucket: bucket(&key), kind, reference, debit, credit, amount });
         }
@@ -520,6 +535,7 @@ fn reason_of(shown: Misbehaviour) -> Reason {
 fn contradict(evidence: &Evidence, other: &Record) -> bool {
     let body = &evidence.body;
     let from = |spent: Amount, amount: Amount| spent.minus_or_zero(amount);
-    let overlap = from(body.spent, body.amount).max(from(other.spent, other.amount)) < body.spent.min(other.spent);
+    let overlap =
+        from(body.spent, body.amount).max(from(other.spent, other.amount)) < body.spent.min(other.spent);
     other.payer == evidence.payer && other.id != evidence.id && (other.payer_seq == body.seq || overlap)
 }

@@ -173,7 +173,13 @@ impl Record {
                     let payee = Account::Offline(self.payee);
                     self.post(bit::REVERSED, Kind::Reverse, payee, self.clearing(), postings);
                 }
-                self.post(bit::RETURNED, Kind::Return, self.clearing(), Account::Offline(self.payer), postings);
+                self.post(
+                    bit::RETURNED,
+                    Kind::Return,
+                    self.clearing(),
+                    Account::Offline(self.payer),
+                    postings,
+                );
             }
             Event::RefundBooked => {
                 self.may_return()?;
@@ -181,7 +187,13 @@ impl Record {
                 if self.is_taken() {
                     self.post(bit::COVERED, Kind::Cover, Account::Loss, self.clearing(), postings);
                 }
-                self.post(bit::RETURNED, Kind::Return, self.clearing(), Account::Offline(self.payer), postings);
+                self.post(
+                    bit::RETURNED,
+                    Kind::Return,
+                    self.clearing(),
+                    Account::Offline(self.payer),
+                    postings,
+                );
             }
         }
         Ok(())
@@ -224,7 +236,14 @@ impl Record {
         }
         self.bits |= done;
         let of = if matches!(kind, Kind::Receive | Kind::Reverse) { &self.payee } else { &self.payer };
-        postings.push(Posting { bucket: bucket(of), kind, reference: self.id, debit, credit, amount: self.amount });
+        postings.push(Posting {
+            bucket: bucket(of),
+            kind,
+            reference: self.id,
+            debit,
+            credit,
+            amount: self.amount,
+        });
     }
 }
 
@@ -287,9 +306,10 @@ mod tests {
 
     #[test]
     fn a_receipt_after_a_refund_wins_and_is_a_loss() {
-        for events in
-            [[Event::Sent, Event::RefundBooked, Event::Taken], [Event::Sent, Event::Taken, Event::RefundBooked]]
-        {
+        for events in [
+            [Event::Sent, Event::RefundBooked, Event::Taken],
+            [Event::Sent, Event::Taken, Event::RefundBooked],
+        ] {
             let (record, books) = after(&events);
             assert_eq!((record.reason(), shadows(&books), books.loss()), (Reason::Late, (0, 250), 250));
         }

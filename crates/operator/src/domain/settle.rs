@@ -19,7 +19,8 @@ pub fn ceiling(limits: &Limits, spent: Amount, balance: Amount) -> Amount {
 /// The balance that a wallet will have once it has applied the settlement with `resolutions`.
 pub fn balance_after(wallet: &Wallet, resolutions: &[Resolution], set: &WorkingSet) -> Amount {
     let refunds = resolutions.iter().filter(|resolution| resolution.outcome == Outcome::Refunded);
-    let refunds = refunds.filter_map(|resolution| set.records.get(&resolution.payment)).map(|record| record.amount);
+    let refunds =
+        refunds.filter_map(|resolution| set.records.get(&resolution.payment)).map(|record| record.amount);
     let returned = wallet.returned.iter().map(|(_, amount)| *amount);
     let funding = wallet.funding_total.minus_or_zero(wallet.funding_applied);
     let more = refunds.chain(returned).chain([funding]);

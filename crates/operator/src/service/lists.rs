@@ -13,6 +13,10 @@ use crate::store::{Batch, ListKind, Published, Revocation, Store};
 /// How long after a CRL its successor is due, seconds.
 const CRL_PERIOD_S: u32 = 86_400;
 
+/// A whole list up to this length in bytes is sent rather than its changes: a device can hand on a whole list, while
+/// changes mean nothing to a device that holds another one.
+const WHOLE_MAX: usize = 2048;
+
 /// Indexes on the list of this number, ascending.
 fn listed(rows: &[Revocation], number: u32) -> Vec<u32> {
     let on = |row: &&Revocation| row.since_no <= number && (row.until_no == 0 || row.until_no > number);
@@ -48,7 +52,8 @@ impl Service {
             }
         }
         for wallet in newly {
-            if rows.iter().any(|row| row.wallet == wallet.id) {
+            let ended = wallet.cert_until_s < now_s;
+            if ended || rows.iter().any(|row| row.wallet == wallet.id) {
                 continue;
             }
             let row = Revocation {
@@ -77,12 +82,15 @@ impl Service {
         Ok(())
     }
 
-    /// What a wallet that holds list `held` (0 is none) is sent: nothing, the changes, or the whole list where that is
-    /// shorter.
+    /// What a wallet that holds list `held` (0 is none) is sent: nothing, the whole list, or the changes where that list
+    /// is long and they are shorter.
     pub(super) fn revocation_for(&self, desk: &Desk, held: u32) -> Result<Option<Vec<u8>>, Refusal> {
         let newest = desk.store.newest(ListKind::Revocation)?.ok_or(Code::Internal)?;
         if held >= newest.number {
             return Ok(None);
+        }
+        if newest.bytes.len() <= WHOLE_MAX {
+            return Ok(Some(newest.bytes));
         }
         let rows = desk.store.revocations()?;
         self.changes(desk.store.as_ref(), &newest, &rows, held)

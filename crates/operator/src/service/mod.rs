@@ -128,7 +128,10 @@ impl Service {
 
     /// Runs one operation alone: no other thread, and no other process on this folder, is in one. An operation that
     /// panicked wrote all or nothing, so that the next one may go on.
-    pub(crate) fn exclusively<T>(&self, run: impl FnOnce(&mut Desk) -> Result<T, Refusal>) -> Result<T, Refusal> {
+    pub(crate) fn exclusively<T>(
+        &self,
+        run: impl FnOnce(&mut Desk) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         desk.lock.lock()?;
         let done = run(&mut desk);
@@ -148,6 +151,7 @@ impl Service {
                     finished => drop(finished?),
                 }
             }
+            self.write_off(desk)?;
             crate::jobs::move_money(desk)?;
             self.publish_revocations(desk)
         })

@@ -10,7 +10,7 @@ use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId};
 use super::{Desk, Service};
 use crate::domain::journal::{Item, Reading, read};
 use crate::domain::reason::Reason;
-use crate::domain::reconcile::{Case, Judgement, WorkingSet, reconcile};
+use crate::domain::reconcile::{Case, Judgement, WorkingSet, reconcile, write_off};
 use crate::domain::settle::{balance_after, resolve, true_balance};
 use crate::domain::wallet::Wallet;
 use crate::error::Refusal;
@@ -53,6 +53,19 @@ impl Service {
         let case = Case { key: own, reason: Reason::Gap, evidence: statement.to_vec() };
         let cases = vec![(case, self.now_s())];
         Ok(desk.store.commit(&Batch { wallets: vec![wallet], cases, ..Batch::default() })?)
+    }
+
+    /// Has somebody pay for what wallets that never came back had spent beyond what is known.
+    pub(super) fn write_off(&self, desk: &mut Desk) -> Result<(), Refusal> {
+        let (now_s, rules) = (self.now_s(), &self.scheme.rules);
+        let overdue = desk.store.overdue(now_s.saturating_sub(rules.grace_s))?;
+        if overdue.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        let judgement = write_off(&self.scheme.anchors.scheme, overdue, rules, now_s);
+        batch.wallets = appended(judgement, &mut batch, now_s).wallets.into_values().collect();
+        Ok(desk.store.commit(&batch)?)
     }
 
     fn book(&self, desk: &mut Desk, reading: &Reading) -> Result<Vec<u8>, Refusal> {

@@ -4,8 +4,8 @@
 
 mod read;
 mod rows;
-mod schema;
 mod scan;
+mod schema;
 mod sqlite;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -246,6 +246,9 @@ pub trait Store: Send {
     /// Wallets whose key is to be revoked and is on no list.
     fn unlisted(&self) -> Result<Vec<Wallet>, StoreError>;
 
+    /// Wallets in good standing whose key ended before `ended_before_s` and that spent more than evidence covers.
+    fn overdue(&self, ended_before_s: u32) -> Result<Vec<Wallet>, StoreError>;
+
     /// Unexpired certificates of revoked keys at `now_s`.
     fn revoked_certificates(&self, now_s: u32) -> Result<Vec<(Issued, u32)>, StoreError>;
 
@@ -259,10 +262,22 @@ pub trait Store: Send {
     fn next_index(&self, psp: &str, algorithm: &str) -> Result<Option<u32>, StoreError>;
 
     /// Stores the hash of an activation code.
-    fn add_activation(&mut self, code: &Digest, psp: &str, account: &str, until_s: u32) -> Result<(), StoreError>;
+    fn add_activation(
+        &mut self,
+        code: &Digest,
+        psp: &str,
+        account: &str,
+        until_s: u32,
+    ) -> Result<(), StoreError>;
 
     /// Whether a code is open for this PSP and account at `now_s`.
-    fn activation_open(&self, code: &Digest, psp: &str, account: &str, now_s: u32) -> Result<bool, StoreError>;
+    fn activation_open(
+        &self,
+        code: &Digest,
+        psp: &str,
+        account: &str,
+        now_s: u32,
+    ) -> Result<bool, StoreError>;
 
     /// The answer kept for an idempotency key.
     fn kept(&self, key: &Digest) -> Result<Option<Kept>, StoreError>;

@@ -20,8 +20,7 @@ pub(super) fn gather(store: &SqliteStore, needs: &Needs) -> Result<WorkingSet, S
     let mut keep = |record: Record| {
         set.records.insert(record.id, record);
     };
-    let mut by_id =
-        db.prepare_cached("select * from record where bucket = ?1 and payer = ?2 and id = ?3")?;
+    let mut by_id = db.prepare_cached("select * from record where bucket = ?1 and payer = ?2 and id = ?3")?;
     for (payer, id) in &needs.records {
         for found in by_id.query_and_then(params![bucket(payer), payer.0, id.0], record)? {
             keep(found?);
@@ -38,12 +37,15 @@ pub(super) fn gather(store: &SqliteStore, needs: &Needs) -> Result<WorkingSet, S
         for found in by_seq.query_and_then(params![bucket(payer), payer.0, seq], record)? {
             keep(found?);
         }
-        for found in by_spent.query_and_then(params![bucket(payer), payer.0, Sql(*from), Sql(*spent)], record)? {
+        for found in
+            by_spent.query_and_then(params![bucket(payer), payer.0, Sql(*from), Sql(*spent)], record)?
+        {
             keep(found?);
         }
     }
     // Payments that the wallet sent and does not know the end of.
-    let mut open_ones = db.prepare_cached("select * from record where bucket = ?1 and payer = ?2 and bits & ?3 = 0")?;
+    let mut open_ones =
+        db.prepare_cached("select * from record where bucket = ?1 and payer = ?2 and bits & ?3 = 0")?;
     for found in open_ones.query_and_then(params![bucket(&needs.own), needs.own.0, bit::CLOSED], record)? {
         keep(found?);
     }

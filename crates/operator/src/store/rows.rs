@@ -142,7 +142,8 @@ pub(super) fn wallet(row: &Row<'_>) -> Result<Wallet, StoreError> {
     })
 }
 
-pub(super) const PUT_RECORD: &str = "insert into record values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+pub(super) const PUT_RECORD: &str =
+    "insert into record values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
     on conflict (bucket, payer, payer_seq, id) do update set bits = excluded.bits";
 
 pub(super) fn put_record(statement: &mut rusqlite::Statement<'_>, record: &Record) -> Result<(), StoreError> {

@@ -11,7 +11,8 @@ use crate::domain::reason::Reason;
 pub(super) fn scan(db: &mut Connection) -> Result<Scan, StoreError> {
     // One transaction, so that all tables are read as of one moment.
     let tx = db.transaction()?;
-    let wallets = tx.prepare("select * from wallet")?.query_and_then([], wallet)?.collect::<Result<_, _>>()?;
+    let wallets =
+        tx.prepare("select * from wallet")?.query_and_then([], wallet)?.collect::<Result<_, _>>()?;
     let records = tx
         .prepare(
             "select bucket, payer, payer_seq, id, payee, request_no, amount, spent, payer_until_s, bits,
@@ -19,12 +20,16 @@ pub(super) fn scan(db: &mut Connection) -> Result<Scan, StoreError> {
         )?
         .query_and_then([], record)?
         .collect::<Result<_, _>>()?;
-    let postings = tx.prepare("select * from ledger")?.query_and_then([], posting)?.collect::<Result<_, _>>()?;
+    let postings =
+        tx.prepare("select * from ledger")?.query_and_then([], posting)?.collect::<Result<_, _>>()?;
     let pending_orders = tx
         .prepare("select amount from fund_order where state = ?1")?
-        .query_map(params![OrderState::Pending as u8], |row| amount(row, "amount").map(|amount| amount.minor()))?
+        .query_map(params![OrderState::Pending as u8], |row| {
+            amount(row, "amount").map(|amount| amount.minor())
+        })?
         .collect::<Result<_, _>>()?;
-    let undelivered: i64 = tx.query_row("select count(*) from outbox where done = 0", [], |row| row.get(0))?;
+    let undelivered: i64 =
+        tx.query_row("select count(*) from outbox where done = 0", [], |row| row.get(0))?;
     let cases = tx
         .prepare("select distinct wallet, reason from misconduct order by opened_at_s")?
         .query_and_then([], |row| {

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::rows::{PUT_RECORD, PUT_WALLET, Sql, WALLET, put_record, put_wallet, wallet};
 use super::schema::MIGRATIONS;
 use super::{
-    Batch, Issued, Kept, ListKind, Needs, Order, OrderState, Psp, Published, Revocation, Store, StoreError, read,
-    scan,
+    Batch, Issued, Kept, ListKind, Needs, Order, OrderState, Psp, Published, Revocation, Store, StoreError,
+    read, scan,
 };
 use crate::domain::audit::Scan;
 use crate::domain::bucket;
@@ -82,16 +82,16 @@ impl Store for SqliteStore {
     }
 
     fn answered(&self, key: &KeyId, message: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut find = self
-            .db
-            .prepare_cached("select settlement from statement where bucket = ?1 and wallet = ?2 and message = ?3")?;
+        let mut find = self.db.prepare_cached(
+            "select settlement from statement where bucket = ?1 and wallet = ?2 and message = ?3",
+        )?;
         Ok(find.query_row(params![bucket(key), key.0, message.0], |row| row.get(0)).optional()?)
     }
 
     fn order(&self, key: &KeyId, number: u32) -> Result<Option<Order>, StoreError> {
-        let mut find = self.db.prepare_cached(
-            "select * from fund_order where bucket = ?1 and wallet = ?2 and number = ?3",
-        )?;
+        let mut find = self
+            .db
+            .prepare_cached("select * from fund_order where bucket = ?1 and wallet = ?2 and number = ?3")?;
         find.query_and_then(params![bucket(key), key.0, number], read::order)?.next().transpose()
     }
 
@@ -105,10 +105,9 @@ impl Store for SqliteStore {
     }
 
     fn moved(&mut self, bucket: u16, id: &str) -> Result<(), StoreError> {
-        let changed = self.db.execute(
-            "update rail_move set done = 1 where bucket = ?1 and id = ?2",
-            params![bucket, id],
-        )?;
+        let changed = self
+            .db
+            .execute("update rail_move set done = 1 where bucket = ?1 and id = ?2", params![bucket, id])?;
         one(changed, "rail_move")
     }
 
@@ -124,9 +123,9 @@ impl Store for SqliteStore {
     }
 
     fn issued_at(&self, kind: ListKind, number: u32) -> Result<Option<u32>, StoreError> {
-        let mut find = self
-            .db
-            .prepare_cached("select issued_at_s from published where bucket = ?1 and kind = ?2 and number = ?3")?;
+        let mut find = self.db.prepare_cached(
+            "select issued_at_s from published where bucket = ?1 and kind = ?2 and number = ?3",
+        )?;
         Ok(find.query_row(params![SCHEME, kind as u8, number], |row| row.get(0)).optional()?)
     }
 
@@ -143,6 +142,13 @@ impl Store for SqliteStore {
         find.query_and_then([], wallet)?.collect()
     }
 
+    fn overdue(&self, ended_before_s: u32) -> Result<Vec<Wallet>, StoreError> {
+        let mut find = self
+            .db
+            .prepare_cached("select * from wallet where shadow < 0 and not revoked and cert_until_s < ?1")?;
+        find.query_and_then(params![ended_before_s], wallet)?.collect()
+    }
+
     fn revoked_certificates(&self, now_s: u32) -> Result<Vec<(Issued, u32)>, StoreError> {
         let mut find = self.db.prepare_cached(
             "select certificate.wallet, certificate.status_index, from_s, until_s, at_s
@@ -152,13 +158,17 @@ impl Store for SqliteStore {
         )?;
         let rows = find.query_map(params![now_s], |row| {
             let wallet = row.get::<_, Sql<KeyId>>(0)?.0;
-            Ok((Issued { wallet, status_index: row.get(1)?, from_s: row.get(2)?, until_s: row.get(3)? }, row.get(4)?))
+            Ok((
+                Issued { wallet, status_index: row.get(1)?, from_s: row.get(2)?, until_s: row.get(3)? },
+                row.get(4)?,
+            ))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     fn psps(&self) -> Result<Vec<Psp>, StoreError> {
-        let mut all = self.db.prepare_cached("select name, token from psp where bucket = ?1 order by name")?;
+        let mut all =
+            self.db.prepare_cached("select name, token from psp where bucket = ?1 order by name")?;
         let rows = all.query_map(params![SCHEME], |row| {
             Ok(Psp { name: row.get(0)?, token: row.get::<_, Sql<Digest>>(1)?.0 })
         })?;
@@ -169,7 +179,10 @@ impl Store for SqliteStore {
         let tx = self.db.transaction()?;
         tx.execute("insert into psp values (?1, ?2, ?3)", params![SCHEME, psp.name, psp.token.0])?;
         for (algorithm, first) in issuers {
-            tx.execute("insert into issuer values (?1, ?2, ?3, ?4)", params![SCHEME, psp.name, algorithm, first])?;
+            tx.execute(
+                "insert into issuer values (?1, ?2, ?3, ?4)",
+                params![SCHEME, psp.name, algorithm, first],
+            )?;
         }
         tx.commit()?;
         Ok(())
@@ -182,7 +195,13 @@ impl Store for SqliteStore {
         Ok(find.query_row(params![SCHEME, psp, algorithm], |row| row.get(0)).optional()?)
     }
 
-    fn add_activation(&mut self, code: &Digest, psp: &str, account: &str, until_s: u32) -> Result<(), StoreError> {
+    fn add_activation(
+        &mut self,
+        code: &Digest,
+        psp: &str,
+        account: &str,
+        until_s: u32,
+    ) -> Result<(), StoreError> {
         self.db.execute(
             "insert into activation values (?1, ?2, ?3, ?4, ?5, 0)",
             params![SCHEME, code.0, psp, account, until_s],
@@ -190,7 +209,13 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    fn activation_open(&self, code: &Digest, psp: &str, account: &str, now_s: u32) -> Result<bool, StoreError> {
+    fn activation_open(
+        &self,
+        code: &Digest,
+        psp: &str,
+        account: &str,
+        now_s: u32,
+    ) -> Result<bool, StoreError> {
         let mut find = self.db.prepare_cached(
             "select 1 from activation where bucket = ?1 and code = ?2 and psp = ?3 and account = ?4
              and until_s >= ?5 and used = 0",
@@ -277,7 +302,8 @@ fn write_money(tx: &Connection, batch: &Batch) -> Result<(), StoreError> {
 }
 
 fn write_answers(tx: &Connection, batch: &Batch) -> Result<(), StoreError> {
-    let mut put = tx.prepare_cached("insert into misconduct values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing")?;
+    let mut put =
+        tx.prepare_cached("insert into misconduct values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing")?;
     for (case, opened_at_s) in &batch.cases {
         let digest = counterfoil_trust::sha256(&case.evidence);
         let reason = case.reason as u8;
@@ -313,7 +339,13 @@ fn write_answers(tx: &Connection, batch: &Batch) -> Result<(), StoreError> {
 fn write_lists(tx: &Connection, batch: &Batch) -> Result<(), StoreError> {
     let mut put = tx.prepare_cached("insert into certificate values (?1, ?2, ?3, ?4, ?5)")?;
     for cert in &batch.issued {
-        put.execute(params![bucket(&cert.wallet), cert.wallet.0, cert.from_s, cert.until_s, cert.status_index])?;
+        put.execute(params![
+            bucket(&cert.wallet),
+            cert.wallet.0,
+            cert.from_s,
+            cert.until_s,
+            cert.status_index
+        ])?;
     }
     for object in &batch.published {
         tx.execute(
@@ -325,7 +357,14 @@ fn write_lists(tx: &Connection, batch: &Batch) -> Result<(), StoreError> {
         tx.execute(
             "insert into revocation values (?1, ?2, ?3, ?4, ?5, ?6)
              on conflict (bucket, wallet) do update set until_no = excluded.until_no",
-            params![bucket(&row.wallet), row.wallet.0, row.status_index, row.since_no, row.until_no, row.at_s],
+            params![
+                bucket(&row.wallet),
+                row.wallet.0,
+                row.status_index,
+                row.since_no,
+                row.until_no,
+                row.at_s
+            ],
         )?;
     }
     if let Some((psp, algorithm, next)) = &batch.next_index {
@@ -337,4 +376,3 @@ fn write_lists(tx: &Connection, batch: &Batch) -> Result<(), StoreError> {
     }
     Ok(())
 }
-

@@ -1,0 +1,241 @@
+//! `counterfoil operator`: makes, serves and audits an operator.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use counterfoil_operator::{AuditReport, InitOptions, OperatorError};
+use counterfoil_trust::key_id;
+use counterfoil_wallet::amounts::{currency_code, decimals};
+use counterfoil_wire::{Code, Currency, KeyId, PublicKey};
+use serde_json::json;
+
+use crate::output::{Answer, Output, REFUSED, Usage, table};
+use crate::rules::preset_named;
+use crate::time::{now_s, utc};
+
+#[derive(Debug, Args)]
+pub(crate) struct OperatorArgs {
+    #[command(subcommand)]
+    command: OperatorCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum OperatorCommand {
+    /// Make an operator: keys, root and PSP certificates, scheme rules, database
+    Init {
+        /// Folder of the operator; it must not exist
+        #[arg(long)]
+        dir: PathBuf,
+        /// No sandbox: wallets enrol with activation codes only, and no account opens with play money
+        #[arg(long)]
+        production: bool,
+        /// Rules to start from: permissive, upi-lite-x or digital-euro [default: permissive]
+        #[arg(long, value_name = "NAME")]
+        preset: Option<String>,
+    },
+    /// Serve wallets over HTTP until SIGTERM or ctrl-c
+    Serve {
+        /// Folder of the operator
+        #[arg(long)]
+        dir: PathBuf,
+        /// Address to listen on; port 0 takes a free one
+        #[arg(long, value_name = "127.0.0.1:PORT")]
+        listen: SocketAddr,
+    },
+    /// Check the conservation of money and every other invariant; exit 1 if one is broken
+    Audit {
+        /// Folder of the operator
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Make a one-time activation code for an account
+    Activate {
+        /// Folder of the operator
+        #[arg(long)]
+        dir: PathBuf,
+        /// Name of the PSP
+        #[arg(long, value_name = "NAME")]
+        psp: String,
+        /// Account behind the wallet
+        #[arg(long)]
+        account: String,
+    },
+    /// Have the next settlement of a wallet unblock its PIN, once its PSP has authenticated the customer
+    Unblock {
+        /// Folder of the operator
+        #[arg(long)]
+        dir: PathBuf,
+        /// The wallet's key, in hex, as `wallet show --json` gives it
+        key: String,
+    },
+}
+
+pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
+    match &args.command {
+        OperatorCommand::Init { dir, production, preset } => {
+            let mut options = InitOptions::sandbox(now_s());
+            options.sandbox = !production;
+            if *production {
+                options.name = "Counterfoil".to_owned();
+            }
+            if let Some(preset) = preset {
+                options.rules = preset_named(preset)?.rules();
+                options.currency = options.rules.currency;
+            }
+            let report = counterfoil_operator::init(dir, options).map_err(numbered)?;
+            let mut answer = Answer::default();
+            answer.line(report.notice.clone());
+            answer.line(format!(
+                "made the operator of the scheme {} in {}",
+                report.name,
+                report.dir.display()
+            ));
+            let psps: Vec<&str> = report.psps.iter().map(|psp| psp.name.as_str()).collect();
+            answer.line(format!(
+                "rules: {}, in {}; PSPs: {}",
+                report.rules,
+                report.currency,
+                psps.join(", ")
+            ));
+            answer.line(format!("root: {}", report.root_fingerprint));
+            answer
+                .line(format!("give {} to wallets over a path that they trust", report.root_file.display()));
+            if let serde_json::Value::Object(members) = serde_json::to_value(&report)? {
+                answer.json = members;
+            }
+            Ok(output.answer(&answer))
+        }
+        OperatorCommand::Serve { dir, listen } => {
+            let ready = |address: SocketAddr| {
+                let mut answer = Answer::default();
+                answer.line(format!("listening on http://{address}"));
+                answer.set("listening", format!("http://{address}"));
+                output.answer(&answer);
+            };
+            counterfoil_operator::serve(dir, *listen, ready).map_err(numbered)?;
+            Ok(0)
+        }
+        OperatorCommand::Audit { dir } => {
+            let report = counterfoil_operator::audit(dir).map_err(numbered)?;
+            tell_audit(&report, currency_of(dir), output)
+        }
+        OperatorCommand::Activate { dir, psp, account } => {
+            let activation = counterfoil_operator::create_activation(dir, psp, account).map_err(numbered)?;
+            let mut answer = Answer::default();
+            answer.line(activation.activation_code.clone());
+            answer.set("activation_code", activation.activation_code);
+            answer.set("expires_at", utc(activation.expires_at_s));
+            Ok(output.answer(&answer))
+        }
+        OperatorCommand::Unblock { dir, key } => {
+            let bytes =
+                hex::decode(key).ok().and_then(|bytes| PublicKey::from_slice(&bytes).map(|k| (bytes, k)));
+            let (bytes, public) =
+                bytes.ok_or_else(|| Usage("a key is 64 or 66 hexadecimal digits".to_owned()))?;
+            let mut done = counterfoil_operator::unblock(dir, &key_id(&public));
+            // Logs of the operator name a wallet by the digest of its key, which is as long as a key.
+            if let (Err(OperatorError::Refused(refusal)), Ok(id)) = (&done, <[u8; 32]>::try_from(bytes))
+                && refusal.code() == Code::UnknownWallet
+            {
+                done = counterfoil_operator::unblock(dir, &KeyId(id));
+            }
+            done.map_err(numbered)?;
+            let mut answer = Answer::default();
+            answer.line("the PIN is unblocked by the wallet's next sync").set("result", "unblocked");
+            Ok(output.answer(&answer))
+        }
+    }
+}
+
+/// A refusal of the operator's own is told by its number, like everybody else's.
+fn numbered(error: OperatorError) -> anyhow::Error {
+    match error {
+        OperatorError::Refused(refusal) => counterfoil_wire::Error::from(refusal.code()).into(),
+        other => other.into(),
+    }
+}
+
+/// The scheme's currency, from the rules that stand in the database.
+fn currency_of(dir: &std::path::Path) -> Option<Currency> {
+    let service = counterfoil_operator::Service::open(dir, counterfoil_operator::system_clock()).ok()?;
+    Some(service.scheme().rules.currency)
+}
+
+fn tell_audit(report: &AuditReport, currency: Option<Currency>, output: &Output) -> Result<u8> {
+    let amount = |minor: i128| match currency {
+        Some(currency) => format!("{} {}", signed(minor, decimals(currency)), currency_code(currency)),
+        None => format!("{minor} minor units"),
+    };
+    let row = |name: &str, minor: i128| vec![name.to_owned(), amount(minor)];
+    let mut answer = Answer::default();
+    answer.line(if report.sound {
+        output.strong("the books balance and every invariant holds")
+    } else {
+        output.warn("BROKEN: an invariant does not hold")
+    });
+    let rows = [
+        row("funded", report.funded),
+        row("defunded", report.defunded),
+        row("loss", report.loss),
+        row("offline", report.offline),
+        row("in flight", report.in_flight),
+    ];
+    answer.lines.extend(table(&rows, &[1]));
+    answer.line(format!(
+        "funded - defunded + loss = {} and offline + in flight = {}",
+        amount(report.funded - report.defunded + report.loss),
+        amount(report.offline + report.in_flight)
+    ));
+    answer.line(format!("{} wallets and terminals, {} payments", report.wallets, report.payments));
+    for broken in &report.broken {
+        answer.line(output.warn(&format!("broken: {broken}")));
+    }
+    let value = serde_json::to_value(report).context("the audit cannot be written as JSON")?;
+    for reason in value["reasons"].as_array().into_iter().flatten() {
+        answer.line(format!("  {}", flat(reason)));
+    }
+    for case in value["cases"].as_array().into_iter().flatten() {
+        answer.line(format!("case: {}", flat(case)));
+    }
+    if let serde_json::Value::Object(members) = value {
+        answer.json = members;
+    }
+    answer.set("currency", json!(currency.map(currency_code)));
+    answer.exit = if report.sound { 0 } else { REFUSED };
+    Ok(output.answer(&answer))
+}
+
+/// An object's members in one line.
+fn flat(value: &serde_json::Value) -> String {
+    let member = |(name, value): (&String, &serde_json::Value)| match value {
+        serde_json::Value::String(text) => format!("{name} {text}"),
+        other => format!("{name} {other}"),
+    };
+    value
+        .as_object()
+        .map(|object| object.iter().map(member).collect::<Vec<_>>().join(", "))
+        .unwrap_or_default()
+}
+
+/// A sum of the books in major units. Unlike a wallet's amounts it can be below zero.
+fn signed(minor: i128, decimals: u16) -> String {
+    let decimals = usize::from(decimals);
+    let digits = format!("{:0width$}", minor.unsigned_abs(), width = decimals + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - decimals);
+    let sign = if minor < 0 { "-" } else { "" };
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_keep_their_sign() {
+        assert_eq!(signed(-5, 2), "-0.05");
+        assert_eq!(signed(1230, 2), "12.30");
+        assert_eq!(signed(7, 0), "7");
+    }
+}

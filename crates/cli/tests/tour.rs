@@ -1,0 +1,269 @@
+//! The whole tour, as a person would take it: every command, with the network cut wherever the manual says that none is
+//! needed.
+
+mod common;
+
+use common::{PIN, World};
+
+#[test]
+fn from_enrolment_to_a_sound_audit() {
+    let world = World::new();
+    let url = &world.url;
+    world.wallet("anna", "", "100.00");
+    world.wallet("ben", "--alg es256 --counter file", "0");
+    world
+        .online(&format!(
+            "terminal --home shop enrol --operator {url} --psp beta --account shop --name Café_Blau"
+        ))
+        .ok()
+        .says("first use");
+    assert_eq!(world.show("anna")["grade"], "virtual-se");
+    assert_eq!(world.show("ben")["grade"], "virtual-se-bound");
+
+    // A payment to a terminal, by QR code.
+    world.offline("terminal --home shop request 12.30 --out r.png").ok().says("12.30 EUR");
+    world.offline("wallet --home anna pay r.png --out p.png").ok().says("sent 12.30 EUR to Café Blau");
+    assert_eq!(world.balance("anna"), 8770);
+    world.offline("terminal --home shop accept p.png --out c.png").ok().says("received 12.30 EUR");
+    assert_eq!(world.show("anna")["states"]["sent"]["count"], 1);
+    world.offline("wallet --home anna confirm c.png").ok().says("confirmed");
+    assert_eq!(world.show("anna")["states"]["confirmed"]["count"], 1);
+
+    // Between two wallets, above what goes without a PIN: none, a wrong one, the right one.
+    world.offline("wallet --home ben request 60 --out r.cbor --ref invoice-1").ok();
+    world.offline("wallet --home anna pay r.cbor --out p.cbor").exits(1).says("error 403");
+    world
+        .piped("wallet --home anna pay r.cbor --out p.cbor", "0000\n")
+        .exits(1)
+        .says("error 404")
+        .says("fault: holder");
+    world.piped("wallet --home anna pay r.cbor --out p.cbor", &format!("{PIN}\n")).ok();
+    world.offline("wallet --home ben accept p.cbor --out c.cbor").ok();
+    world.offline("wallet --home ben accept p.cbor --out c2.cbor").ok().says("nothing was credited twice");
+    assert_eq!(std::fs::read(world.path("c.cbor")).unwrap(), std::fs::read(world.path("c2.cbor")).unwrap());
+    // The same request pays once, whoever asks.
+    world.offline("wallet --home anna pay r.cbor --out p2.cbor").ok().says("nothing was debited twice");
+    assert_eq!(std::fs::read(world.path("p.cbor")).unwrap(), std::fs::read(world.path("p2.cbor")).unwrap());
+    // Received value goes on, offline: transitivity.
+    world.offline("wallet --home anna request 5 --out r.cbor").ok();
+    world.offline("wallet --home ben pay r.cbor --out p.cbor").ok();
+    world.offline("wallet --home anna accept p.cbor --out c.cbor").ok();
+    world.offline("wallet --home ben confirm c.cbor").ok();
+    assert_eq!((world.balance("anna"), world.balance("ben")), (3270, 5500));
+
+    // A printed code, paid twice, and once more under the same reference.
+    world.offline("terminal --home shop request --standing --out s.png").ok();
+    world.offline("wallet --home anna pay s.png --amount 1.50 --out s1.cbor --ref coffee-1").ok();
+    world.offline("wallet --home anna pay s.png --amount 1.50 --out s2.cbor --ref coffee-2").ok();
+    world
+        .offline("wallet --home anna pay s.png --amount 1.50 --out s3.cbor --ref coffee-1")
+        .ok()
+        .says("nothing was debited twice");
+    assert_eq!(std::fs::read(world.path("s1.cbor")).unwrap(), std::fs::read(world.path("s3.cbor")).unwrap());
+    assert_eq!(world.balance("anna"), 2970);
+    for (payment, receipt) in [("s1.cbor", "t1.cbor"), ("s2.cbor", "t2.cbor"), ("s3.cbor", "t3.cbor")] {
+        world.offline(&format!("terminal --home shop accept {payment} --out {receipt}")).ok();
+    }
+    let shop = world.offline("terminal --home shop show --json").ok().json();
+    assert_eq!(shop["balance"]["minor"], 1530);
+
+    world.online("terminal --home shop claim").ok().says("15.30 EUR was paid out");
+    world.online("wallet --home anna sync").ok();
+    world.online("wallet --home ben sync").ok();
+    world.online("wallet --home ben defund 20.00 --pin-file pin --ref d1").ok().says("defunded 20.00 EUR");
+    world.online("wallet --home ben defund 20.00 --ref d1").ok().says("nothing was debited twice");
+    assert_eq!(world.balance("ben"), 3500);
+    world.online("wallet --home anna sync").ok();
+    let audit = world.audit();
+    let of = |name: &str| audit[name].as_i64().unwrap();
+    assert_eq!((of("funded"), of("defunded"), of("loss"), of("in_flight")), (10_000, 3_530, 0, 0));
+    assert_eq!(of("offline"), 2970 + 3500);
+}
+
+#[test]
+fn a_payment_that_is_not_taken_comes_back() {
+    let world = World::new();
+    world.wallet("anna", "", "200.00");
+    world.wallet("ben", "", "950.00");
+
+    // The rules refuse it: the payee's balance would pass its limit. Exit 3, and a decline.
+    world.offline("wallet --home ben request 60 --out r.png").ok();
+    world.offline("wallet --home anna pay r.png --pin-file pin --out p.png").ok();
+    let refused = world.offline("wallet --home ben accept p.png --out d.png").exits(3);
+    refused.says("error 402: the balance would pass the holding limit").says("next: defund or spend first");
+    assert_eq!(world.balance("ben"), 95_000);
+    let again = world.offline("wallet --home ben accept p.png --out d.png --json").exits(3).json();
+    assert_eq!((&again["result"], &again["reason"]["code"]), (&"declined".into(), &402.into()));
+    assert_eq!(world.balance("anna"), 14_000);
+    world.offline("wallet --home anna reclaim d.png").ok().says("took 60.00 EUR back");
+    world.offline("wallet --home anna reclaim d.png").ok().says("nothing was credited twice");
+    assert_eq!(world.balance("anna"), 20_000);
+
+    // A person says no.
+    world.offline("wallet --home ben request 3 --out r.cbor").ok();
+    world.offline("wallet --home anna pay r.cbor --out p.cbor").ok();
+    world.offline("wallet --home ben decline p.cbor --out d.cbor").ok().says("declined 3.00 EUR");
+    world.offline("wallet --home ben accept p.cbor --out d2.cbor").ok();
+    assert_eq!(world.balance("ben"), 95_000, "what was declined can never be taken");
+    world.offline("wallet --home anna reclaim d.cbor").ok();
+    world.offline("wallet --home anna confirm d.cbor").exits(1).says("error 105");
+
+    // Lists and proofs go from hand to hand.
+    world.offline("wallet --home anna gossip --out g.cbor").ok();
+    world.offline("wallet --home ben gossip g.cbor").ok().says("revocation list");
+    for home in ["anna", "ben", "anna"] {
+        world.online(&format!("wallet --home {home} sync")).ok();
+    }
+    let audit = world.audit();
+    assert_eq!(audit["in_flight"], 0);
+    assert_eq!(audit["offline"], 115_000);
+}
+
+#[test]
+fn one_reference_is_one_operation() {
+    let world = World::new();
+    world.wallet("anna", "", "0");
+    world.online("wallet --home anna fund 10.00 --ref salary").ok();
+    world.online("wallet --home anna fund 10.00 --ref salary").ok().says("nothing was funded twice");
+    world.online("wallet --home anna fund 11.00 --ref salary").exits(1).says("error 505");
+    assert_eq!(world.balance("anna"), 1000);
+    for out in ["r1.cbor", "r2.cbor"] {
+        world.offline(&format!("wallet --home anna request 4.00 --ref invoice --out {out}")).ok();
+    }
+    let requests = ["r1.cbor", "r2.cbor"].map(|name| std::fs::read(world.path(name)).unwrap());
+    assert_eq!(requests[0], requests[1]);
+    assert_eq!(world.show("anna")["requests"].as_array().unwrap().len(), 1);
+    // More than the account holds: refused by the rail, told by number, and the order is closed.
+    world.online("wallet --home anna fund 990.00").ok();
+    world.online("wallet --home anna fund 1.00").exits(1).says("error 402");
+    world.online("wallet --home anna defund 900.00 --pin-file pin").ok();
+    world.audit();
+}
+
+#[test]
+fn an_account_that_does_not_cover_the_order_is_told_by_number() {
+    let world = World::new();
+    // Two wallets on one account of 1,000.00.
+    let url = &world.url;
+    for home in ["one", "two"] {
+        world
+            .online(&format!(
+                "wallet --home {home} enrol --operator {url} --psp alpha --account shared --counter file"
+            ))
+            .ok();
+    }
+    world.online("wallet --home one fund 700.00").ok();
+    world.online("wallet --home two fund 700.00").exits(1).says("error 603").says("nothing was funded");
+    assert_eq!(world.show("two")["fund_order"], serde_json::Value::Null);
+    world.online("wallet --home two fund 300.00").ok();
+    world.audit();
+}
+
+#[test]
+fn an_operator_that_is_away_costs_nothing() {
+    let mut world = World::new();
+    world.wallet("anna", "", "50.00");
+    world.stop_operator();
+    world.online("wallet --home anna sync").exits(1).says("cannot be reached").says("nothing is lost");
+    world.online("wallet --home anna fund 20.00").exits(1).says("cannot be reached");
+    world.online("wallet --home anna defund 5.00 --pin-file pin").exits(1).says("cannot be reached");
+    // Offline life goes on.
+    world.offline("wallet --home anna request 1.00 --out r.cbor").ok();
+    world.offline("wallet --home anna show").ok().says("fund order of 20.00 EUR");
+    world.start_operator();
+    world.online("wallet --home anna fund 20.00").ok().says("finishes the interrupted funding");
+    assert_eq!(world.balance("anna"), 7000);
+    world.online("wallet --home anna defund 5.00 --pin-file pin").ok();
+    world.online("wallet --home anna sync").ok();
+    assert_eq!(world.balance("anna"), 6500);
+    assert_eq!(world.audit()["funded"], 7000);
+}
+
+#[test]
+fn enrolment_is_held_to_the_root_and_to_its_first_choice() {
+    let world = World::new();
+    let url = &world.url;
+    let enrol = format!("--operator {url} --psp alpha --account a");
+    world.online(&format!("wallet --home w enrol {enrol} --psp2 x")).exits(2);
+    world
+        .online(&format!("wallet --home w enrol --operator {url} --psp nobody --account a"))
+        .exits(1)
+        .says("error 600");
+    assert!(!world.path("w/wallet.json").exists(), "a refused enrolment leaves an empty home");
+    world.online("operator init --dir other").ok();
+    world
+        .online(&format!("wallet --home w enrol {enrol} --operator-root other/operator-root.cbor"))
+        .exits(1)
+        .says("another operator");
+    world.piped(&format!("wallet --home w enrol {enrol}"), "12\n").exits(1).says("error 417");
+    world.piped(&format!("wallet --home w enrol {enrol}"), "1234\n").ok();
+    assert_eq!(world.show("w")["pin_tries"], 3);
+    world.online(&format!("wallet --home w enrol {enrol}")).exits(1).says("error 501");
+    world.online("wallet --home nothing show").exits(1).says("error 500");
+    world.online("terminal --home w show").exits(1).says("use `counterfoil wallet`");
+    let inside = world.online(&format!("wallet --home v --device v/device enrol {enrol}")).exits(1);
+    inside.says("inside the wallet's home");
+    world.online("operator init --dir op").exits(1).says("never overwritten");
+    world.online("operator activate --dir op --psp nobody --account a").exits(1).says("error 600");
+    world.online("operator activate --dir op --psp alpha --account a").ok();
+}
+
+#[test]
+fn a_production_operator_wants_activation_codes() {
+    let world = World::new();
+    world.online("operator init --dir strict --production --preset digital-euro --json").ok();
+    let psps = world.online("operator activate --dir strict --psp alpha --account a --json").ok().json();
+    assert!(psps["activation_code"].as_str().is_some_and(|code| code.len() >= 8));
+}
+
+#[test]
+fn three_wrong_pins_block_until_the_psp_says_otherwise() {
+    let world = World::new();
+    world.wallet("anna", "", "100.00");
+    for left in [2, 1, 0] {
+        world.piped("wallet --home anna defund 1.00", "9999\n").exits(1).says("error 404");
+        assert_eq!(world.show("anna")["pin_tries"], left);
+    }
+    world.piped("wallet --home anna defund 1.00", &format!("{PIN}\n")).exits(1).says("error 405");
+    world.online("wallet --home anna sync").ok();
+    assert_eq!(world.show("anna")["pin_tries"], 0, "a sync alone does not unblock");
+    let key = world.show("anna")["key"].as_str().unwrap().to_owned();
+    world.online(&format!("operator unblock --dir op {key}")).ok();
+    world.online(&format!("operator unblock --dir op {}", "00".repeat(32))).exits(1).says("error 602");
+    world.online("wallet --home anna sync").ok();
+    world.online("wallet --home anna defund 1.00 --pin-file pin").ok();
+    assert_eq!(world.balance("anna"), 9900);
+}
+
+#[test]
+fn rules_are_explained_and_messages_are_read() {
+    let world = World::new();
+    world.wallet("anna", "", "10.00");
+    for preset in ["permissive", "upi-lite-x", "digital-euro"] {
+        world
+            .offline(&format!("rules explain --preset {preset}"))
+            .ok()
+            .says("The most that a thief can take");
+        let json = world.offline(&format!("rules explain --preset {preset} --json")).ok().json();
+        assert!(json["limits"][0]["theft"]["with_pin"]["minor"].as_u64().unwrap() > 0);
+    }
+    world.offline("rules explain --preset none").exits(2).says("digital-euro");
+    let held = std::fs::read_dir(world.path("anna")).unwrap().flatten().map(|entry| entry.path());
+    let held = held.filter(|path| path.to_string_lossy().contains("rules-")).next().unwrap();
+    std::fs::copy(held, world.path("rules.cbor")).unwrap();
+    world.offline("rules explain rules.cbor").ok().says("permissive test rules");
+
+    world.offline("wallet --home anna request 2.50 --out r.png").ok();
+    world.offline("inspect r.png").ok().says("2.50 EUR").says("not checked");
+    let read = world.offline("inspect r.png --operator-root op/operator-root.cbor --json").ok().json();
+    assert_eq!(read["kind"], "request");
+    assert_eq!(read["verifies"]["signature"], "ok");
+    for file in ["op/operator-root.cbor", "rules.cbor", "op/certs/root.pem", "op/certs/root.der"] {
+        world.offline(&format!("inspect {file} --operator-root op/operator-root.cbor")).ok();
+    }
+    world.offline("wallet --home anna gossip --out g.cbor").ok();
+    world.offline("inspect g.cbor --operator-root op/operator-root.cbor").ok().says("trust list");
+    world.online("operator init --dir other").ok();
+    let foreign = world.offline("inspect r.png --operator-root other/operator-root.cbor --json").ok().json();
+    assert!(foreign["verifies"]["signature"].as_str().unwrap().starts_with("BAD"), "{foreign:#}");
+}

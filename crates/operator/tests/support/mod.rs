@@ -1,0 +1,264 @@
+//! An operator in a temporary folder, and wallets with the real trusted application in memory.
+
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::panic, reason = "each test uses its part")]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use counterfoil_operator::{AuditReport, InitOptions, Refusal, Service, init};
+use counterfoil_ta::TrustedApp;
+use counterfoil_ta::api::{Command, Overview, Reply, Response};
+use counterfoil_ta::env::{Batch, Env, Freshness, Store, StoreError};
+use counterfoil_trust::key_id;
+use counterfoil_wire::cert::{Grade, Name};
+use counterfoil_wire::sync::Standing;
+use counterfoil_wire::{Amount, Bytes, Code, KeyId, Reference, Wire};
+
+pub const START_S: u32 = 1_800_000_000;
+
+pub fn amount(minor: u64) -> Amount {
+    Amount::new(minor).unwrap()
+}
+
+pub struct World {
+    pub service: Service,
+    pub clock: Arc<AtomicU32>,
+    pub path: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut InitOptions)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("operator");
+        let mut options = InitOptions::sandbox(START_S);
+        change(&mut options);
+        init(&path, options).unwrap();
+        let clock = Arc::new(AtomicU32::new(START_S));
+        let service = open(&path, &clock);
+        Self { service, clock, path, _dir: dir }
+    }
+
+    /// As after kill -9: everything in memory is gone.
+    pub fn restart(&mut self) {
+        self.service = open(&self.path, &self.clock);
+    }
+
+    pub fn wait(&self, seconds: u32) {
+        self.clock.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub fn audit(&self) -> AuditReport {
+        self.service.audit().unwrap()
+    }
+
+    /// The audit, which must find nothing.
+    pub fn sound(&self) -> AuditReport {
+        let report = self.audit();
+        assert_eq!(report.broken, Vec::<String>::new());
+        report
+    }
+
+    pub fn wallet(&self, psp: &str, account: &str, grade: Grade, es256: bool) -> Wallet {
+        let mut wallet = Wallet::new(self.clock.clone());
+        let name = if grade == Grade::Terminal { "Shop" } else { "" };
+        let root = self.service.scheme().anchors.root.clone();
+        let name = Name::new(name).unwrap();
+        let enrolment = wallet.message(&Command::Enrol { es256, grade, name, pin: None, root }).unwrap();
+        let settlement = self.service.enrol(psp, account, None, &enrolment.0).unwrap();
+        wallet.run(&Command::Settle { settlement: Bytes(settlement) }).unwrap();
+        wallet
+    }
+
+    pub fn person(&self, account: &str) -> Wallet {
+        self.wallet("alpha", account, Grade::VirtualSe, false)
+    }
+
+    pub fn fund(&self, wallet: &mut Wallet, minor: u64) {
+        let order = wallet.fund_order(minor).unwrap();
+        self.service.fund(&order.0).unwrap();
+        self.sync(wallet).unwrap();
+    }
+
+    pub fn sync(&self, wallet: &mut Wallet) -> Result<Reply, Refusal> {
+        let statement = wallet.message(&Command::Statement {}).unwrap();
+        let settlement = self.service.settle(&statement.0)?;
+        Ok(wallet.run(&Command::Settle { settlement: Bytes(settlement) }).unwrap())
+    }
+}
+
+fn open(path: &std::path::Path, clock: &Arc<AtomicU32>) -> Service {
+    let clock = clock.clone();
+    Service::open(path, Arc::new(move || clock.load(Ordering::Relaxed))).unwrap()
+}
+
+type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+
+pub struct MemoryStore(Rc<RefCell<Records>>);
+
+impl Store for MemoryStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0.borrow().get(key).cloned())
+    }
+    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        for (key, value) in self.0.borrow().iter().filter(|(key, _)| key.starts_with(prefix)) {
+            visit(key, value);
+        }
+        Ok(())
+    }
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let mut records = self.0.borrow_mut();
+        for (key, value) in batch.ops() {
+            match value {
+                Some(value) => records.insert(key.clone(), value.clone()),
+                None => records.remove(key),
+            };
+        }
+        Ok(())
+    }
+}
+
+pub struct Host {
+    store: MemoryStore,
+    clock: Arc<AtomicU32>,
+}
+
+impl Env for Host {
+    type Store = MemoryStore;
+    fn store(&self) -> &MemoryStore {
+        &self.store
+    }
+    fn store_mut(&mut self) -> &mut MemoryStore {
+        &mut self.store
+    }
+    fn fill_random(&mut self, buf: &mut [u8]) {
+        getrandom::fill(buf).unwrap();
+    }
+    fn now_s(&self) -> u32 {
+        self.clock.load(Ordering::Relaxed)
+    }
+    fn freshness(&self) -> Freshness {
+        Freshness::Unprovable
+    }
+}
+
+pub struct Wallet {
+    app: TrustedApp<Host>,
+    records: Rc<RefCell<Records>>,
+    clock: Arc<AtomicU32>,
+}
+
+static REFERENCES: AtomicU64 = AtomicU64::new(0);
+
+fn reference() -> Reference {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&REFERENCES.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    Reference(bytes)
+}
+
+impl Wallet {
+    fn new(clock: Arc<AtomicU32>) -> Self {
+        let records = Rc::new(RefCell::new(Records::new()));
+        let host = Host { store: MemoryStore(records.clone()), clock: clock.clone() };
+        Self { app: TrustedApp::open(host), records, clock }
+    }
+
+    /// The same wallet twice: what a thief with a copy of the store would have.
+    pub fn copy(&self) -> Self {
+        let records = Rc::new(RefCell::new(self.records.borrow().clone()));
+        let host = Host { store: MemoryStore(records.clone()), clock: self.clock.clone() };
+        Self { app: TrustedApp::open(host), records, clock: self.clock.clone() }
+    }
+
+    pub fn run(&mut self, command: &Command) -> Result<Reply, Code> {
+        Response::from_bytes(&self.app.process(&command.to_bytes())).unwrap().0.map_err(|e| e.code)
+    }
+
+    pub fn message(&mut self, command: &Command) -> Result<Bytes, Code> {
+        match self.run(command)? {
+            Reply::Message { message, .. } => Ok(message),
+            other => panic!("no message but {other:?}"),
+        }
+    }
+
+    pub fn show(&mut self) -> Overview {
+        match self.run(&Command::Show {}).unwrap() {
+            Reply::Overview { overview } => overview,
+            other => panic!("no overview but {other:?}"),
+        }
+    }
+
+    pub fn balance(&mut self) -> u64 {
+        let overview = self.show();
+        overview.funded.minor() + overview.received.minor()
+    }
+
+    pub fn id(&mut self) -> KeyId {
+        key_id(&self.show().key)
+    }
+
+    pub fn is_suspended(&mut self) -> bool {
+        self.show().standing == Standing::Suspended
+    }
+
+    pub fn fund_order(&mut self, minor: u64) -> Result<Bytes, Code> {
+        self.message(&Command::FundOrder { amount: amount(minor), reference: reference() })
+    }
+
+    pub fn defund(&mut self, minor: u64) -> Result<Reply, Code> {
+        self.run(&Command::Defund { amount: amount(minor), pin: None, reference: reference() })
+    }
+
+    pub fn request(&mut self, minor: u64) -> Bytes {
+        let command =
+            Command::Request { amount: Some(amount(minor)), standing: false, reference: reference() };
+        self.message(&command).unwrap()
+    }
+
+    pub fn pay(&mut self, request: &Bytes) -> Result<Bytes, Code> {
+        let command =
+            Command::Pay { request: request.clone(), amount: None, pin: None, reference: reference() };
+        self.message(&command)
+    }
+
+    pub fn accept(&mut self, payment: &Bytes) -> Result<Bytes, Code> {
+        match self.run(&Command::Accept { payment: payment.clone() })? {
+            Reply::Accepted { receipt, .. } => Ok(receipt),
+            Reply::Declined { reason, .. } => Err(Code::from_number(reason).unwrap()),
+            other => panic!("neither accepted nor declined but {other:?}"),
+        }
+    }
+
+    pub fn decline(&mut self, payment: &Bytes) -> Bytes {
+        match self.run(&Command::Decline { payment: payment.clone() }).unwrap() {
+            Reply::Declined { decline, .. } => decline,
+            other => panic!("not declined but {other:?}"),
+        }
+    }
+
+    pub fn confirm(&mut self, receipt: &Bytes) {
+        self.run(&Command::Confirm { receipt: receipt.clone() }).unwrap();
+    }
+
+    pub fn reclaim(&mut self, decline: &Bytes) -> Result<Reply, Code> {
+        self.run(&Command::Reclaim { decline: decline.clone() })
+    }
+
+    /// Pays `payee` in person; the receipt is lost where `confirmed` is false.
+    pub fn pay_to(&mut self, payee: &mut Wallet, minor: u64, confirmed: bool) {
+        let request = payee.request(minor);
+        let payment = self.pay(&request).unwrap();
+        let receipt = payee.accept(&payment).unwrap();
+        if confirmed {
+            self.confirm(&receipt);
+        }
+    }
+}
