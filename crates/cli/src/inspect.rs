@@ -39,9 +39,7 @@ pub(crate) fn run(args: &InspectArgs, output: &Output) -> Result<u8> {
         Some(fields) => fields?,
         None => inspect(&bytes, root.as_ref())?,
     };
-    let mut answer = Answer::default();
-    answer.lines = fields.lines();
-    answer.json = fields.json();
+    let answer = Answer { lines: fields.lines(), json: fields.json(), ..Answer::default() };
     Ok(output.answer(&answer))
 }
 

@@ -71,6 +71,16 @@ impl Output {
         answer.exit
     }
 
+    /// Writes what there is to say before an error. Programs expect one object, and that is the error.
+    pub(crate) fn aside(&self, answer: &Answer) {
+        let text: String = answer.lines.iter().map(|line| format!("{line}\n")).collect();
+        if self.json {
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        } else {
+            self.text(&text);
+        }
+    }
+
     /// A reader that has gone away (`counterfoil … | head`) is no failure of the command.
     fn text(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();

@@ -8,7 +8,8 @@
 //!   two copies, so one payee loses to one copy at most.
 //! - A key in a thief's own program is bound only by what payees check: the certificate's ceiling on `spent`. Payments
 //!   whose intervals do not overlap end there; whoever goes beyond leaves two overlapping intervals, which prove it.
-//!   The operator sets the ceiling at each sync to what was spent until then and the largest total between two syncs.
+//!   The operator sets the ceiling at each sync to what was spent until then and the largest total between two syncs;
+//!   where the rules let no received value be spent before a sync, to no more than the balance.
 
 use std::path::{Path, PathBuf};
 
@@ -103,7 +104,13 @@ pub(crate) fn theft(limits: &Limits) -> Theft {
         limits.no_pin_total_max,
         times(limits.no_pin_max.min(limits.payment_max), count),
     ]);
-    Theft { without_pin, with_pin, per_copy: with_pin, key_without_proof: limits.sync_total_max }
+    // Where received value cannot be spent before a sync, the operator's ceiling follows the balance.
+    let key_without_proof = if limits.respend_percent > 0 {
+        limits.sync_total_max
+    } else {
+        limits.sync_total_max.min(limits.balance_max)
+    };
+    Theft { without_pin, with_pin, per_copy: with_pin, key_without_proof }
 }
 
 fn explain(rules: &Rules) -> Answer {
@@ -173,8 +180,13 @@ fn tell_theft(answer: &mut Answer, limits: &Limits, amount: &dyn Fn(Amount) -> S
         ));
     }
     answer.line(format!(
-        "    with the key taken out: {} leaves no proof, balance or not (the certificate's ceiling)",
-        amount(theft.key_without_proof)
+        "    with the key taken out: {} leaves no proof{} (the certificate's ceiling)",
+        amount(theft.key_without_proof),
+        if limits.respend_percent > 0 {
+            ", balance or not"
+        } else {
+            ", and no more than the balance at the last sync"
+        }
     ));
     answer.line(format!(
         "      beyond that two payments overlap, and prove it wherever they meet; k payees who never meet: k times {}",

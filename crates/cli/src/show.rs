@@ -91,10 +91,22 @@ impl View<'_> {
                 format!("{}, ends {}", overview.grade.name(), utc(cert.not_after_s())),
             ));
         }
-        match overview.pin_tries {
-            Some(0) => rows.push(row("PIN", output.warn("blocked: ask the PSP to unblock it, then sync"))),
-            Some(3) | None => {}
-            Some(tries) => rows.push(row("PIN", format!("{tries} tries left"))),
+        if self.kind == Kind::Wallet {
+            let free =
+                self.rules.and_then(|rules| rules.limits(overview.grade)).map(|limits| limits.no_pin_max);
+            let above = free.map_or_else(
+                || "larger payments".to_owned(),
+                |free| format!("payments above {}", self.amount(free)),
+            );
+            rows.push(row(
+                "PIN",
+                match overview.pin_tries {
+                    None => format!("none, so no {above}"),
+                    Some(0) => output.warn("blocked: ask the PSP to unblock it, then sync"),
+                    Some(3) => format!("for {above}"),
+                    Some(tries) => output.warn(&format!("for {above}; {tries} tries left")),
+                },
+            ));
         }
         answer.lines.extend(table(&rows, &[]));
         if overview.standing == Standing::Suspended {

@@ -358,9 +358,7 @@ pub(crate) fn finish(wallet: &mut Wallet, output: &Output, done: Result<Done>) -
             Ok(exit)
         }
         Err(error) => {
-            if !output.json && !answer.lines.is_empty() {
-                output.answer(&answer);
-            }
+            output.aside(&answer);
             Err(error)
         }
     }
@@ -379,9 +377,7 @@ pub(crate) fn sync(wallet: &mut Wallet, output: &Output) -> Result<u8> {
             Ok(output.answer(&answer))
         }
         Err(error) => {
-            if !output.json && !answer.lines.is_empty() {
-                output.answer(&answer);
-            }
+            output.aside(&answer);
             Err(error.into())
         }
     }

@@ -96,7 +96,13 @@ pub(crate) fn tell_done(answer: &mut Answer, done: &Done, currency: Currency, is
             again(answer, accepted.again, "this payment had been taken before; nothing was credited twice");
             answer.set("result", "accepted").set("amount", money(Some(accepted.amount), currency));
         }
-        Outcome::Declined(declined) => tell_declined(answer, declined, &out_text, currency, is_terminal),
+        Outcome::Declined(declined) => {
+            tell_declined(answer, declined, &out_text, currency, is_terminal);
+            // Whoever asked to be paid was not.
+            if matches!(done.operation, Operation::Accept { .. }) {
+                answer.exit = DECLINED;
+            }
+        }
         Outcome::Confirmed(resolved) => {
             let amount = format_amount(resolved.amount, currency);
             answer.line(format!("the payment of {amount} has arrived; it is confirmed"));
@@ -186,7 +192,6 @@ fn tell_declined(answer: &mut Answer, declined: &Declined, out: &str, currency: 
         answer.line(format!(
             "nothing was credited, and this payment can never be taken. The decline is in {out}"
         ));
-        answer.exit = DECLINED;
     }
     if is_terminal {
         answer.line(

@@ -1,5 +1,6 @@
 //! No file, however broken, changes a wallet: each command that takes one answers with exit 1 and a reason, and the
 //! wallet shows what it showed before.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! A command is killed somewhere in its life, and run again: nothing is lost, nothing happens twice.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod common;
 
@@ -98,6 +99,8 @@ fn killed_fundings_arrive_once() {
         assert_eq!(world.balance("anna"), expected, "round {round}");
     }
     world.online("wallet --home anna sync").ok();
+    let left = std::fs::read_dir(world.path("anna")).unwrap().flatten();
+    assert!(left.into_iter().all(|entry| !entry.file_name().to_string_lossy().ends_with(".part")));
     let audit = world.audit();
     assert_eq!(audit["offline"].as_u64(), Some(expected));
     assert_eq!(audit["in_flight"], 0);

@@ -1,5 +1,6 @@
 //! The whole tour, as a person would take it: every command, with the network cut wherever the manual says that none is
 //! needed.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod common;
 
@@ -103,7 +104,8 @@ fn a_payment_that_is_not_taken_comes_back() {
     world.offline("wallet --home ben request 3 --out r.cbor").ok();
     world.offline("wallet --home anna pay r.cbor --out p.cbor").ok();
     world.offline("wallet --home ben decline p.cbor --out d.cbor").ok().says("declined 3.00 EUR");
-    world.offline("wallet --home ben accept p.cbor --out d2.cbor").ok();
+    world.offline("wallet --home ben accept p.cbor --out d2.cbor").exits(3).says("had been declined before");
+    world.offline("wallet --home ben decline p.png --out d3.cbor").ok().says("error 402");
     assert_eq!(world.balance("ben"), 95_000, "what was declined can never be taken");
     world.offline("wallet --home anna reclaim d.cbor").ok();
     world.offline("wallet --home anna confirm d.cbor").exits(1).says("error 105");
@@ -249,7 +251,7 @@ fn rules_are_explained_and_messages_are_read() {
     }
     world.offline("rules explain --preset none").exits(2).says("digital-euro");
     let held = std::fs::read_dir(world.path("anna")).unwrap().flatten().map(|entry| entry.path());
-    let held = held.filter(|path| path.to_string_lossy().contains("rules-")).next().unwrap();
+    let held = held.into_iter().find(|path| path.to_string_lossy().contains("rules-")).unwrap();
     std::fs::copy(held, world.path("rules.cbor")).unwrap();
     world.offline("rules explain rules.cbor").ok().says("permissive test rules");
 
@@ -266,4 +268,38 @@ fn rules_are_explained_and_messages_are_read() {
     world.online("operator init --dir other").ok();
     let foreign = world.offline("inspect r.png --operator-root other/operator-root.cbor --json").ok().json();
     assert!(foreign["verifies"]["signature"].as_str().unwrap().starts_with("BAD"), "{foreign:#}");
+}
+
+#[test]
+fn a_copied_wallet_is_caught_by_the_second_payee_and_the_books_name_the_loss() {
+    let world = World::new();
+    world.wallet("eve", "", "40.00");
+    world.wallet("ben", "", "0");
+    world.wallet("carl", "", "0");
+    std::fs::create_dir(world.path("copy")).unwrap();
+    for entry in std::fs::read_dir(world.path("eve")).unwrap().flatten() {
+        std::fs::copy(entry.path(), world.path("copy").join(entry.file_name())).unwrap();
+    }
+    for (payer, payee) in [("eve", "ben"), ("copy", "carl")] {
+        world.offline(&format!("wallet --home {payee} request 30 --out r.cbor")).ok();
+        world.offline(&format!("wallet --home {payer} pay r.cbor --out p-{payee}.cbor")).ok();
+        world.offline(&format!("wallet --home {payee} accept p-{payee}.cbor --out c.cbor")).ok();
+    }
+    // Both are final. What one of them hands on is proof to the other, with no network.
+    world.offline("wallet --home ben gossip --out g.cbor").ok();
+    world.offline("wallet --home carl gossip g.cbor").ok().says("cheated");
+    assert_eq!(world.show("carl")["cheats"].as_array().unwrap().len(), 1);
+    world.offline("wallet --home carl gossip --out proof.cbor").ok();
+    let read = world.offline("inspect proof.cbor --operator-root op/operator-root.cbor --json").ok().json();
+    assert_eq!(read["proofs"][0]["verifies"], "proven: fork");
+    world.offline("wallet --home carl request 1 --out r.cbor").ok();
+    world.offline("wallet --home eve pay r.cbor --out p.cbor").ok();
+    world.offline("wallet --home carl accept p.cbor --out c.cbor").exits(1).says("error 208");
+    for home in ["carl", "ben"] {
+        world.online(&format!("wallet --home {home} sync")).ok();
+    }
+    assert_eq!((world.balance("ben"), world.balance("carl")), (3000, 3000));
+    let audit = world.audit();
+    assert!(!audit["cases"].as_array().unwrap().is_empty(), "{audit:#}");
+    world.online("operator audit --dir op").ok().says("case:");
 }

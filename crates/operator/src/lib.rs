@@ -45,17 +45,9 @@ pub use domain::audit::AuditReport;
 pub use error::{OperatorError, Refusal};
 pub use init::{InitOptions, InitReport, init};
 pub use serve::serve;
-pub use service::{Activation, Clock, Service, system_clock};
+pub use service::{Activation, Clock, Service, audit_folder as audit, system_clock};
 
 use counterfoil_wire::KeyId;
-
-/// Audits the operator in `dir`, also while it serves.
-///
-/// # Errors
-/// Those of [`Service::open`] and [`Service::audit`].
-pub fn audit(dir: &Path) -> Result<AuditReport, OperatorError> {
-    Ok(Service::open(dir, system_clock())?.audit()?)
-}
 
 /// Makes an activation code for an account of a PSP, also while the operator serves.
 ///

@@ -15,7 +15,8 @@ use crate::{api, jobs};
 /// as the variable `RUST_LOG` says, unless the process has a subscriber already. Blocks the thread.
 ///
 /// # Errors
-/// [`OperatorError::NotLoopback`], [`OperatorError::Listen`], and those of [`Service::open`].
+/// [`OperatorError::NotLoopback`], [`OperatorError::Listen`], and those of [`Service::open`] and
+/// [`Service::catch_up`].
 pub fn serve(dir: &Path, listen: SocketAddr, ready: impl FnOnce(SocketAddr)) -> Result<(), OperatorError> {
     if !listen.ip().is_loopback() {
         return Err(OperatorError::NotLoopback(listen));
@@ -24,6 +25,7 @@ pub fn serve(dir: &Path, listen: SocketAddr, ready: impl FnOnce(SocketAddr)) -> 
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     let service = Service::open(dir, system_clock())?;
+    service.catch_up()?;
     let runtime = tokio::runtime::Runtime::new().map_err(OperatorError::Listen)?;
     runtime.block_on(async {
         let listener = TcpListener::bind(listen).await.map_err(OperatorError::Listen)?;

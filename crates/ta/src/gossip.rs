@@ -33,6 +33,7 @@ const FRAME: usize = 24;
 
 impl<E: Env> TrustedApp<E> {
     pub(crate) fn gossip_out(&mut self, room: u32) -> Result<Reply, Error> {
+        let start = u16::from_be_bytes(self.random());
         let state = self.state()?;
         let mut room = usize::try_from(room).unwrap_or(usize::MAX).saturating_sub(FRAME);
         let mut fits = |len: usize| match room.checked_sub(len.saturating_add(3)) {
@@ -45,7 +46,15 @@ impl<E: Env> TrustedApp<E> {
         let store = self.env.store();
         let revocation = read::<Bytes, _>(store, keys::REVOCATION_ENVELOPE)?;
         let mut proofs: Vec<Proof> = Vec::new();
+        // Proofs about payers of this wallet first, then the others from anywhere: whoever makes up keys can choose
+        // where they sort, and must not keep a true proof from travelling.
+        let (mut held, mut others) = (Vec::new(), Vec::new());
         for (_, proof) in read_all::<Proof, _>(store, b"p")? {
+            if self.paid_here(&proof.first.header.key)? { held.push(proof) } else { others.push(proof) }
+        }
+        let start = usize::from(start).checked_rem(others.len()).unwrap_or(0);
+        others.rotate_left(start);
+        for proof in held.into_iter().chain(others) {
             if proofs.len() < PROOFS_A_SESSION && fits(proof.to_bytes().len()) {
                 proofs.push(proof);
             }
@@ -90,14 +99,22 @@ impl<E: Env> TrustedApp<E> {
         lists.write(&mut change);
         let mut cheats: Vec<PublicKey> = Vec::new();
         let held = count(self.env.store(), b"p")?;
+        let mut strangers = self.proven_strangers()?;
         for proof in gossip.proofs.iter().take(PROOFS_A_SESSION) {
             judge(&scheme, proof)?;
             let key = proof.first.header.key;
-            let full = held.saturating_add(cheats.len()) >= PROOFS_KEPT;
-            if !full && !cheats.contains(&key) && !self.holds_proof(&key)? {
-                change.put(proof_key(&key), proof);
-                cheats.push(key);
+            if cheats.contains(&key) || self.holds_proof(&key)? {
+                continue;
             }
+            // A proof does not say that its key is a wallet's, so anybody can make up keys to fill this memory with. A
+            // proof about a payer of this wallet is kept in any case; another takes the place of one, not in turn.
+            if held.saturating_add(cheats.len()) >= PROOFS_KEPT && !self.paid_here(&key)? {
+                let at = usize::from(u16::from_be_bytes(self.random())).checked_rem(strangers.len());
+                let Some(at) = at else { continue };
+                change.batch.delete(strangers.swap_remove(at));
+            }
+            change.put(proof_key(&key), proof);
+            cheats.push(key);
         }
         for header in gossip.headers.iter().take(HEADERS_A_SESSION) {
             check_header(&scheme, header)?;
@@ -116,6 +133,22 @@ impl<E: Env> TrustedApp<E> {
         let revocation_no = lists.revocation_number();
         self.commit_with(change, |state| lists.install(state))?;
         Ok(Reply::Learnt { revocation_no, revocation_new, cheats })
+    }
+
+    /// Whether a payment of `key` was decided here and is still remembered: the key is a wallet's, by its certificate.
+    fn paid_here(&self, key: &PublicKey) -> Result<bool, Error> {
+        Ok(count(self.env.store(), &headers_of(key))? > 0)
+    }
+
+    /// Where proofs about keys that never paid here are kept.
+    fn proven_strangers(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let mut places = Vec::new();
+        for (place, proof) in read_all::<Proof, _>(self.env.store(), b"p")? {
+            if !self.paid_here(&proof.first.header.key)? {
+                places.push(place);
+            }
+        }
+        Ok(places)
     }
 
     fn holds_proof(&self, key: &PublicKey) -> Result<bool, Error> {

@@ -13,7 +13,9 @@ const DECIMALS_UNNAMED: u16 = 2;
 #[non_exhaustive]
 pub enum AmountError {
     /// Something else than digits and one decimal point.
-    #[error("an amount is digits, and a decimal point where it is needed, such as 12.30: no sign, no spaces, no commas")]
+    #[error(
+        "an amount is digits, and a decimal point where it is needed, such as 12.30: no sign, no spaces, no commas"
+    )]
     NotANumber,
     /// More decimals than the currency has.
     #[error("too many decimals: {currency} has {decimals}")]
@@ -111,7 +113,8 @@ mod tests {
     #[test]
     fn what_is_not_an_amount_is_refused() {
         let garbage = [
-            "", ".", "1.", ".5", "-1", "+1", " 1", "1 ", "1,5", "1e3", "0x10", "1.2.3", "NaN", "inf", "١٢", "1_0", "1.-5",
+            "", ".", "1.", ".5", "-1", "+1", " 1", "1 ", "1,5", "1e3", "0x10", "1.2.3", "NaN", "inf", "١٢",
+            "1_0", "1.-5",
         ];
         for text in garbage {
             assert_eq!(parse_amount(text, Currency::EUR), Err(AmountError::NotANumber), "{text:?}");

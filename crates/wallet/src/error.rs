@@ -51,13 +51,17 @@ pub enum WalletError {
         wanted: &'static str,
     },
     /// An enrolment that was begun in this home has not ended, and this one asks for something else.
-    #[error("an enrolment with another {differs} was begun in this home; repeat it as it was, or use another home")]
+    #[error(
+        "an enrolment with another {differs} was begun in this home; repeat it as it was, or use another home"
+    )]
     OtherEnrolment {
         /// What is different.
         differs: &'static str,
     },
     /// The operator's root is not the one that the holder trusts.
-    #[error("the operator's root is {found}, and the one to be trusted is {trusted}: this is another operator")]
+    #[error(
+        "the operator's root is {found}, and the one to be trusted is {trusted}: this is another operator"
+    )]
     OtherRoot {
         /// Fingerprint of the root that the operator names.
         found: String,
@@ -95,7 +99,12 @@ impl WalletError {
             Self::Operator(OperatorError::Malformed { .. }) => {
                 Some("check the operator's URL; nothing is lost, and the same command goes on later")
             }
-            Self::DamagedFile { .. } => Some("put back nothing older; remove the file if it is a pending one"),
+            Self::Operator(OperatorError::NoTls { .. }) => {
+                Some("give the http address of a TLS proxy on this computer")
+            }
+            Self::DamagedFile { .. } => {
+                Some("put back nothing older; remove the file if it is a pending one")
+            }
             _ => None,
         }
     }
@@ -140,6 +149,12 @@ pub enum OperatorError {
     /// The operator said no.
     #[error("{}", refusal(.0))]
     Refused(Problem),
+    /// The address asks for TLS, which this build does not speak.
+    #[error("{url} asks for TLS, and this build speaks plain HTTP only")]
+    NoTls {
+        /// The operator's address.
+        url: String,
+    },
     /// What answered does not speak the operator's API.
     #[error("{url} answered, but not as an operator does ({reason})")]
     Malformed {

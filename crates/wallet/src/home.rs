@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::WalletError;
 
 const SETTINGS_FILE: &str = "wallet.json";
+/// How drafts are called, here and by [`crate::channel::file`].
+const DRAFT_PREFIX: &str = ".counterfoil-";
+const DRAFT_SUFFIX: &str = ".part";
 
 /// The only version of the files of a home there is.
 pub(crate) const FORMAT: u32 = 1;
@@ -121,8 +124,18 @@ impl Home {
         self.read_json(SETTINGS_FILE)
     }
 
-    pub(crate) fn write_settings(&self, settings: &Settings) -> Result<(), WalletError> {
-        self.write_json(SETTINGS_FILE, settings)
+    /// Writes the settings of a new home, and returns those that stand there: of two enrolments at once the first
+    /// wins, since the key that seals the wallet hangs on the label.
+    pub(crate) fn found_with(&self, settings: Settings) -> Result<Settings, WalletError> {
+        let path = self.dir.join(SETTINGS_FILE);
+        let failed = |source| WalletError::Home { action: "write", path: path.clone(), source };
+        let text = serde_json::to_vec_pretty(&settings).map_err(|error| failed(io::Error::other(error)))?;
+        match self.draft(&text).map_err(failed)?.persist_noclobber(&path) {
+            Ok(_) => self.sync().map_err(failed)?,
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(error.error)),
+        }
+        Ok(self.settings()?.unwrap_or(settings))
     }
 
     /// Removes all that an enrolment which came to nothing has made. The folder itself stays.
@@ -132,6 +145,20 @@ impl Home {
             self.remove(name)?;
         }
         Ok(())
+    }
+
+    /// Removes drafts that a killed command left behind. Only for whoever holds the home's lock: a draft of another
+    /// command that is at work would go too.
+    pub(crate) fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(DRAFT_PREFIX) && name.ends_with(DRAFT_SUFFIX) {
+                // A draft that stays does no harm.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<(), WalletError> {
@@ -167,18 +194,23 @@ impl Home {
     pub(crate) fn write_durably(&self, name: &str, bytes: &[u8]) -> Result<(), WalletError> {
         let path = self.dir.join(name);
         let failed = |source| WalletError::Home { action: "write", path: path.clone(), source };
-        create_private(&self.dir).map_err(failed)?;
-        let mut draft = tempfile::Builder::new()
-            .prefix(".counterfoil-")
-            .suffix(".part")
-            .tempfile_in(&self.dir)
-            .map_err(failed)?;
-        draft.write_all(bytes).map_err(failed)?;
-        draft.as_file().sync_all().map_err(failed)?;
-        draft.persist(&path).map_err(|error| failed(error.error))?;
-        #[cfg(unix)]
-        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
-        Ok(())
+        self.draft(bytes).map_err(failed)?.persist(&path).map_err(|error| failed(error.error))?;
+        self.sync().map_err(failed)
+    }
+
+    /// A durable file without a name yet.
+    fn draft(&self, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+        create_private(&self.dir)?;
+        let mut draft =
+            tempfile::Builder::new().prefix(DRAFT_PREFIX).suffix(DRAFT_SUFFIX).tempfile_in(&self.dir)?;
+        draft.write_all(bytes)?;
+        draft.as_file().sync_all()?;
+        Ok(draft)
+    }
+
+    /// Makes names durable. Elsewhere than on Unix a folder cannot be opened as a file.
+    fn sync(&self) -> io::Result<()> {
+        if cfg!(unix) { File::open(&self.dir)?.sync_all() } else { Ok(()) }
     }
 }
 

@@ -67,10 +67,10 @@ impl Wallet {
     ) -> Result<(Self, Done), WalletError> {
         let begun = home.settings()?;
         // Known before the operator is asked: an answer that needs no network should not wait for one.
-        if begun.is_some() {
-            if let Some(ended) = Self::enrolled_before(home, device, new)? {
-                return Ok(ended);
-            }
+        if begun.is_some()
+            && let Some(ended) = Self::enrolled_before(home, device, new)?
+        {
+            return Ok(ended);
         }
         let scheme = operator.scheme()?;
         let found = root_fingerprint(&scheme.root);
@@ -81,10 +81,9 @@ impl Wallet {
         }
         let settings = match begun {
             Some(begun) => begun,
-            None => new_settings(new, &found)?,
+            None => home.found_with(new_settings(new, &found)?)?,
         };
         check_same_enrolment(&settings, new, &found)?;
-        home.write_settings(&settings)?;
         home.write_json(PENDING_ONLINE, &Pending::of(&Order::new(Operation::Enrol {}))?)?;
         let element = native_element(home, device, &settings)?;
         let mut wallet = Self::with_element(home.clone(), settings, element);
@@ -159,7 +158,7 @@ impl Wallet {
             root_on_first_use: new.root.is_none(),
             has_pin: overview.pin_tries.is_some(),
         });
-        Ok(Done { outcome, out: None, resumed })
+        Ok(Done { operation: Operation::Enrol {}, outcome, out: None, resumed })
     }
 
     /// Moves value from the account behind the wallet into it.
@@ -249,7 +248,7 @@ impl Wallet {
         match self.apply_online(&pending, order.pin, operator) {
             Ok(outcome) => {
                 self.shown_next = Some(PENDING_ONLINE);
-                Ok(Done { outcome, out: None, resumed })
+                Ok(Done { operation: pending.operation, outcome, out: None, resumed })
             }
             Err(error) => {
                 if error.is_final() {

@@ -352,6 +352,8 @@ pub struct SyncReport {
 /// What came of an order, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
+    /// What was ordered.
+    pub operation: Operation,
     /// What came of it.
     pub outcome: Outcome,
     /// Where the message was written.
@@ -380,7 +382,8 @@ mod minor_unit {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
-        Amount::new(u64::deserialize(deserializer)?).ok_or_else(|| serde::de::Error::custom("amount out of bounds"))
+        Amount::new(u64::deserialize(deserializer)?)
+            .ok_or_else(|| serde::de::Error::custom("amount out of bounds"))
     }
 }
 
@@ -388,12 +391,18 @@ mod minor_units {
     use super::*;
 
     #[allow(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(amount: &Option<Amount>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        amount: &Option<Amount>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         amount.map(Amount::minor).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Amount>, D::Error> {
-        let bounded = |minor| Amount::new(minor).ok_or_else(|| serde::de::Error::custom("amount out of bounds"));
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Amount>, D::Error> {
+        let bounded =
+            |minor| Amount::new(minor).ok_or_else(|| serde::de::Error::custom("amount out of bounds"));
         Option::<u64>::deserialize(deserializer)?.map(bounded).transpose()
     }
 }

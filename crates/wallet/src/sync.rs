@@ -149,7 +149,7 @@ impl HttpOperator {
     }
 
     fn get<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T, OperatorError> {
-        let answer = self.agent.get(format!("{}{path}", self.url)).call();
+        let answer = self.agent.get(self.address(path)?).call();
         self.read(answer)
     }
 
@@ -161,12 +161,19 @@ impl HttpOperator {
         body: &impl Serialize,
     ) -> Result<T, OperatorError> {
         let body = serde_json::to_vec(body).map_err(|error| self.malformed(&error))?;
-        let mut request =
-            self.agent.post(format!("{}{path}", self.url)).header("Content-Type", "application/json");
+        let mut request = self.agent.post(self.address(path)?).header("Content-Type", "application/json");
         if let Some(signed) = key {
             request = request.header("Idempotency-Key", sha256(signed).to_string());
         }
         self.read(request.send(&body[..]))
+    }
+
+    fn address(&self, path: &str) -> Result<String, OperatorError> {
+        let wants_tls = self.url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
+        if wants_tls {
+            return Err(OperatorError::NoTls { url: self.url.clone() });
+        }
+        Ok(format!("{}{path}", self.url))
     }
 
     fn read<T: for<'de> Deserialize<'de>>(
@@ -174,7 +181,7 @@ impl HttpOperator {
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<T, OperatorError> {
         let unreachable = |error: ureq::Error| match error {
-            ureq::Error::BadUri(_) | ureq::Error::TlsRequired | ureq::Error::Http(_) => self.malformed(&error),
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => self.malformed(&error),
             _ => OperatorError::Unreachable { url: self.url.clone(), reason: error.to_string() },
         };
         let mut answer = answer.map_err(unreachable)?;
@@ -271,7 +278,10 @@ mod tests {
         let gone = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         assert!(matches!(HttpOperator::new(&gone).scheme(), Err(OperatorError::Unreachable { .. })));
-        assert!(matches!(HttpOperator::new("https://127.0.0.1:1").scheme(), Err(OperatorError::Malformed { .. })));
+        assert!(matches!(
+            HttpOperator::new("https://127.0.0.1:1").scheme(),
+            Err(OperatorError::NoTls { .. })
+        ));
         assert!(matches!(HttpOperator::new("no url").scheme(), Err(OperatorError::Malformed { .. })));
     }
 }

@@ -53,7 +53,10 @@ pub struct Wallet {
 
 impl std::fmt::Debug for Wallet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wallet").field("home", &self.home).field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Wallet")
+            .field("home", &self.home)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,6 +76,7 @@ impl Wallet {
             return Err(WalletError::OtherKind { holds: settings.kind.name(), wanted: kind.name() });
         }
         let element = native_element(home, device, &settings)?;
+        home.sweep();
         Ok(Self::with_element(home.clone(), settings, element))
     }
 
@@ -188,7 +192,7 @@ impl Wallet {
         match done {
             Ok(outcome) => {
                 self.shown_next = pending.operation.is_remembered().then_some(PENDING_OFFLINE);
-                Ok(Done { outcome, out: pending.out, resumed })
+                Ok(Done { operation: pending.operation, outcome, out: pending.out, resumed })
             }
             Err(error) => {
                 if error.is_final() && pending.operation.is_remembered() {
@@ -267,7 +271,9 @@ impl Wallet {
                 let reply = self.ask(&Command::Reclaim { decline: Bytes(decline) })?;
                 Ok(Outcome::Reclaimed(resolved(reply)?))
             }
-            Operation::GossipOut { room } => Ok(Outcome::Gossip(self.message(&Command::GossipOut { room })?.0)),
+            Operation::GossipOut { room } => {
+                Ok(Outcome::Gossip(self.message(&Command::GossipOut { room })?.0))
+            }
             Operation::GossipIn { gossip } => match self.ask(&Command::GossipIn { gossip: Bytes(gossip) })? {
                 Reply::Learnt { revocation_no, revocation_new, cheats } => {
                     Ok(Outcome::Learnt(Learnt { revocation_no, revocation_new, cheats }))
@@ -393,7 +399,8 @@ pub struct Headroom {
     pub limit: Code,
 }
 
-/// The largest payment that `overview` and `rules` let a wallet make at `now_s`, and the first limit in its way.
+/// The largest payment that `overview` and `rules` let a wallet make at `now_s`, and the first limit in its way. What
+/// was paid in the current window of time does not stand in an overview, so that a window may bind earlier.
 pub fn headroom(overview: &Overview, rules: &Rules, now_s: u32) -> Option<Headroom> {
     let limits = rules.limits(overview.grade)?;
     let cert = overview.cert.as_ref()?;

@@ -87,7 +87,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the operator in `dir` and finishes what a crash left undone.
+    /// Opens the operator in `dir`. What a crash left undone is finished by [`Service::catch_up`].
     ///
     /// # Errors
     /// [`OperatorError::NotAnOperator`], [`OperatorError::Damaged`], and those of keys, store and rail.
@@ -101,19 +101,15 @@ impl Service {
         let root_path = dir.join("operator-root.cbor");
         let root = std::fs::read(&root_path).map_err(file(root_path))?;
         let scheme = scheme(&store, &root)?;
-        let lock_path = dir.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
         let rail = SimulatedRail::open(&dir.join("rail.db"))?;
-        let desk = Desk { store: Box::new(store), rail, lock: lock.map_err(file(lock_path))? };
-        let service = Self {
+        let desk = Desk { store: Box::new(store), rail, lock: lock_file(dir)? };
+        Ok(Self {
             keys: Arc::new(Keys::read(dir, &scheme.psps)?),
             scheme: Arc::new(scheme),
             desk: Arc::new(Mutex::new(desk)),
             clock,
             dir: Arc::new(dir.to_owned()),
-        };
-        service.catch_up()?;
-        Ok(service)
+        })
     }
 
     /// What everybody may know of the scheme.
@@ -148,7 +144,8 @@ impl Service {
             for order in desk.store.pending_orders()? {
                 match self.finish_order(desk, order) {
                     Err(Refusal::Rail(error)) => tracing::warn!(%error, "a fund order waits for the rail"),
-                    finished => drop(finished?),
+                    Err(error) => return Err(error),
+                    Ok(_) => {}
                 }
             }
             self.write_off(desk)?;
@@ -215,6 +212,28 @@ impl Service {
         let (envelope, id) = seal(scheme, &self.keys.signer, &random()?, settlement, signer, None);
         Ok((envelope.to_bytes(), id))
     }
+}
+
+fn lock_file(dir: &Path) -> Result<File, OperatorError> {
+    let path = dir.join("lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&path);
+    lock.map_err(|source| OperatorError::File { path, source })
+}
+
+/// Audits the operator in `dir` without its keys, also while it serves. Nothing is changed.
+///
+/// # Errors
+/// [`OperatorError::NotAnOperator`], [`OperatorError::File`], [`OperatorError::Store`], [`OperatorError::Rail`].
+pub fn audit_folder(dir: &Path) -> Result<AuditReport, OperatorError> {
+    let database = dir.join("operator.db");
+    if !database.is_file() {
+        return Err(OperatorError::NotAnOperator(dir.to_owned()));
+    }
+    let lock = lock_file(dir)?;
+    let locked = lock.lock();
+    locked.map_err(|source| OperatorError::File { path: dir.join("lock"), source })?;
+    let scan = SqliteStore::open(&database)?.scan()?;
+    Ok(audit(&scan, &SimulatedRail::snapshot(&dir.join("rail.db"))?))
 }
 
 fn scheme(store: &SqliteStore, root: &[u8]) -> Result<Scheme, OperatorError> {

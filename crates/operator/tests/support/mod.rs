@@ -57,7 +57,10 @@ impl World {
     }
 
     pub fn audit(&self) -> AuditReport {
-        self.service.audit().unwrap()
+        let report = self.service.audit().unwrap();
+        let outside = counterfoil_operator::audit(&self.path).unwrap();
+        assert_eq!(outside.broken, report.broken);
+        report
     }
 
     /// The audit, which must find nothing.
@@ -97,7 +100,9 @@ impl World {
 
 fn open(path: &std::path::Path, clock: &Arc<AtomicU32>) -> Service {
     let clock = clock.clone();
-    Service::open(path, Arc::new(move || clock.load(Ordering::Relaxed))).unwrap()
+    let service = Service::open(path, Arc::new(move || clock.load(Ordering::Relaxed))).unwrap();
+    service.catch_up().unwrap();
+    service
 }
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;

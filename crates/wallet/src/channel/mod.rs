@@ -6,7 +6,6 @@
 use std::path::PathBuf;
 
 pub mod file;
-mod locate;
 pub mod qr;
 
 /// The most bytes that a message can have, on any channel. Messages of the protocol are below 3 kB.
