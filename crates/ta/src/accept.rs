@@ -33,6 +33,10 @@ impl<E: Env> TrustedApp<E> {
         }
         let now_s = self.now_s()?;
         let shown = self.check_shown(opened, bytes, Some(now_s))?;
+        // The operator may give a payment back some time after its payee's last certificate ended.
+        if now_s > self.state()?.cert()?.not_after_s() {
+            return Err(Code::OwnCertificateExpired.into());
+        }
         let state = self.state()?;
         if shown.payment.spent > shown.payer.ceiling {
             return Err(Code::CeilingExceeded.into());

@@ -274,6 +274,11 @@ impl PaymentState {
         }
     }
 
+    /// Whether a payment sent is back with its payer, and can never be taken.
+    pub const fn came_back(self) -> bool {
+        matches!(self, Self::Reclaimed | Self::Refunded)
+    }
+
     /// Whether value is on its way: debited at the payer, not yet known to rest anywhere.
     pub const fn in_flight(self) -> bool {
         matches!(self, Self::Sent | Self::Unresolved)

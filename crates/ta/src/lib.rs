@@ -27,7 +27,10 @@
 //!   that prunes the memory is the one that refuses.
 //! - *Value comes back once.* A reclaim, a refund and a confirmation apply only to a payment in flight and end that
 //!   state in the same batch.
-//! - *An error changes nothing*, but for the count of PIN tries, which is lowered before the PIN is looked at.
+//! - *An error moves nothing.* What it may leave is a used PIN try (a try is used up before the PIN is looked at), a proof
+//!   that was found, or a payment that waits for the operator.
+//! - *A payment is one with its payer's certificate*: the signature covers it, so the time for which the payment is
+//!   remembered cannot be changed by showing it under another.
 
 extern crate alloc;
 

@@ -138,8 +138,10 @@ impl<E: Env> TrustedApp<E> {
             return Err(Code::AmountFixed.into());
         }
         match read::<Outgoing, _>(store, &keys::by_seq(b'o', paid.seq))? {
-            Some(outgoing) => Ok(Some(Reply::Message { message: outgoing.message, again: true })),
-            None => Err(Code::AlreadyResolved.into()),
+            Some(outgoing) if !outgoing.state.came_back() => {
+                Ok(Some(Reply::Message { message: outgoing.message, again: true }))
+            }
+            _ => Err(Code::AlreadyResolved.into()),
         }
     }
 

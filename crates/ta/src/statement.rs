@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use counterfoil_trust::header_of;
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::message::STANDING_FIRST;
 use counterfoil_wire::proof::Proof;
@@ -60,8 +61,8 @@ impl<E: Env> TrustedApp<E> {
             pin_blocked: core.pin.as_ref().is_some_and(|pin| pin.tries == 0),
             nonce,
         };
-        let digest = counterfoil_trust::sha256(&body.to_bytes());
         let (envelope, id) = self.sign(&body, Signer::Cert(cert))?;
+        let digest = header_of(&body, &envelope.body.0, &envelope.signer).digest;
         let message = message(&envelope);
         self.append_signed(&mut change, &next, id, &Entry::Statement { digest });
         let counters = change.core.counters.clone();

@@ -97,6 +97,7 @@ fn a_declined_payment_comes_back_and_is_never_accepted() {
     assert_eq!(w.b.accept(&payment), Err(Code::HolderRefused), "the decline again");
     w.a.reclaim(&decline).unwrap();
     assert!(matches!(w.a.reclaim(&decline), Ok(Reply::Resolved { again: true, .. })));
+    assert_eq!(w.a.pay(&request, None, None), Err(Code::AlreadyResolved), "nothing to show any more");
     assert_eq!((w.a.balance(), w.b.balance()), (50_000, 50_000));
 
     let request = w.b.request(Some(900));
@@ -153,6 +154,19 @@ fn a_payment_forgotten_after_its_certificate_ended_can_be_neither_taken_nor_decl
     w.operator.sync(&mut w.b);
     assert_eq!(w.b.accept(&payment), Err(Code::CertificateExpired));
     assert_eq!(w.b.decline(&payment), Err(Code::CertificateExpired));
+}
+
+#[test]
+fn a_payee_whose_own_certificate_ended_syncs_before_it_accepts() {
+    let mut w = World::new();
+    w.set_time(START_S + 13 * 86_400);
+    w.operator.sync(&mut w.a);
+    let request = w.b.standing_request();
+    let payment = w.a.pay(&request, Some(100), None).unwrap();
+    w.b.device.now_s.set(START_S + 14 * 86_400 + 1);
+    assert_eq!(w.b.accept(&payment), Err(Code::OwnCertificateExpired));
+    w.operator.sync(&mut w.b);
+    w.b.accept(&payment).unwrap();
 }
 
 #[test]

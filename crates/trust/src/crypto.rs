@@ -148,7 +148,7 @@ impl SigningKey {
     }
 }
 
-/// As [`Inner`] says; there is nothing left for a `Drop` of its own.
+/// As its content says; there is nothing left for a `Drop` of its own.
 impl ZeroizeOnDrop for SigningKey {}
 
 impl core::fmt::Debug for SigningKey {

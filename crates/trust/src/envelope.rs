@@ -11,7 +11,7 @@ use counterfoil_wire::codec::{Enc, MESSAGE_MAX};
 use counterfoil_wire::header::{Envelope, Header, Signer, protected};
 use counterfoil_wire::message::Body;
 use counterfoil_wire::proof::SignedHeader;
-use counterfoil_wire::{Bytes, Code, Digest, Error, KeyId, PublicKey, Wire};
+use counterfoil_wire::{Bytes, Code, Digest, Error, KeyId, Wire};
 
 use alloc::vec::Vec;
 
@@ -30,7 +30,7 @@ pub fn seal<B: Body>(
     issuer: Option<AuthorityCert>,
 ) -> (Envelope, Digest) {
     let body_bytes = body.to_bytes();
-    let header = header_of(body, &body_bytes, *signer.key());
+    let header = header_of(body, &body_bytes, &signer);
     let signature = key.sign(&to_be_signed(scheme, &header), hedge);
     let envelope = Envelope { purpose: B::PURPOSE, signature, body: Bytes(body_bytes), signer, issuer };
     (envelope, header_id(scheme, &header))
@@ -79,7 +79,7 @@ pub fn open<B: Body>(bytes: &[u8]) -> Result<Opened<B>, Error> {
         return Err(Code::WrongKind.into());
     }
     let body = B::from_bytes(&envelope.body.0)?;
-    let header = header_of(&body, &envelope.body.0, *envelope.signer.key());
+    let header = header_of(&body, &envelope.body.0, &envelope.signer);
     Ok(Opened { envelope, body, header })
 }
 
@@ -94,11 +94,29 @@ pub fn open_message<B: Body>(bytes: &[u8]) -> Result<Opened<B>, Error> {
     open(bytes)
 }
 
-/// The header under which `key` signs `body`. `body_bytes` are the body's bytes as they were received or will be sent.
-pub fn header_of<B: Body>(body: &B, body_bytes: &[u8], key: PublicKey) -> Header {
+/// The header that `signer` signs for `body`. `body_bytes` are the body's bytes as they were received or will be sent.
+///
+/// Where the signer shows a certificate the digest covers it too (a body says itself where it ends). How long a payee
+/// remembers a payment, and when the operator may refund it, go by the payer's certificate: who could show an old payment
+/// under a renewed certificate would have it taken twice.
+pub fn header_of<B: Body>(body: &B, body_bytes: &[u8], signer: &Signer) -> Header {
     let parts = body.header_parts();
-    let digest = parts.digest.unwrap_or_else(|| sha256(body_bytes));
-    Header { purpose: B::PURPOSE, key, seq: parts.seq, prev: parts.prev, digest, extra: parts.extra }
+    let digest = parts.digest.unwrap_or_else(|| match signer {
+        Signer::Cert(cert) => {
+            let mut covered = Vec::from(body_bytes);
+            covered.extend_from_slice(&cert.to_bytes());
+            sha256(&covered)
+        }
+        Signer::Key(_) => sha256(body_bytes),
+    });
+    Header {
+        purpose: B::PURPOSE,
+        key: *signer.key(),
+        seq: parts.seq,
+        prev: parts.prev,
+        digest,
+        extra: parts.extra,
+    }
 }
 
 /// The identifier of the artefact with this header, and `prev` of the journal entry after it: SHA-256 of the header's

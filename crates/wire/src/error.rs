@@ -1,8 +1,7 @@
 //! Numbered errors. A number is given once and never used again; what changes its meaning gets a new number.
 //!
 //! Every error says whose fault it is, what happened, and what to do next. None of them changes money: an operation that
-//! ends in an error has left the balance and the journal as they were (the count of PIN tries is the one exception, and
-//! says so). Texts hold nothing personal.
+//! ends in an error has left the balance and the journal as they were. Texts hold nothing personal.
 
 /// Whose fault an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
