@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use counterfoil_trust::{Anchors, header_id, judge, key_id, open, x509};
+use counterfoil_trust::{Anchors, header_id, judge, open, x509};
 use counterfoil_wire::cert::{AuthorityCert, RootCert, WalletCert};
 use counterfoil_wire::header::{Envelope, Purpose, Signer};
 use counterfoil_wire::lists::{RevocationList, TrustList};
@@ -15,7 +15,7 @@ use counterfoil_wire::message::{Body, Decline, Payment, Receipt, Request};
 use counterfoil_wire::proof::{Gossip, Proof, SignedHeader};
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Enrolment, FundOrder, Settlement, Statement};
-use counterfoil_wire::{Code, Currency, Error, KeyId, Wire};
+use counterfoil_wire::{Code, Currency, Error, KeyId, PublicKey, Wire};
 
 use crate::fields::Fields;
 use crate::output::{Answer, Output};
@@ -30,14 +30,23 @@ pub(crate) struct InspectArgs {
     /// The scheme's root, to check signatures and certificates
     #[arg(long, value_name = "FILE")]
     operator_root: Option<PathBuf>,
+    /// A trust list, or gossip that holds one: the issuers, which a message leaves out where the receiver has them
+    #[arg(long, value_name = "FILE", requires = "operator_root")]
+    trust_list: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &InspectArgs, output: &Output) -> Result<u8> {
     let bytes = message(&args.file)?;
     let root = args.operator_root.as_deref().map(root::read_root).transpose()?;
+    let mut anchors = root.map(Anchors::new).transpose()?;
+    if let (Some(anchors), Some(file)) = (&mut anchors, &args.trust_list) {
+        let list = message(file)?;
+        let handed_on = Gossip::from_message(&list).ok().and_then(|gossip| gossip.trust);
+        anchors.adopt(&handed_on.map_or(list, |trust| trust.0))?;
+    }
     let fields = match describe::x509(&bytes) {
         Some(fields) => fields?,
-        None => inspect(&bytes, root.as_ref())?,
+        None => inspect(&bytes, anchors.as_ref())?,
     };
     let answer = Answer { lines: fields.lines(), json: fields.json(), ..Answer::default() };
     Ok(output.answer(&answer))
@@ -47,8 +56,8 @@ pub(crate) fn run(args: &InspectArgs, output: &Output) -> Result<u8> {
 ///
 /// # Errors
 /// The error of reading them as an envelope, if they are nothing else either.
-pub(crate) fn inspect(bytes: &[u8], root: Option<&RootCert>) -> Result<Fields, Error> {
-    let checks = Checks { scheme: root.map(|root| key_id(&root.key)), root, now_s: now_s() };
+pub(crate) fn inspect(bytes: &[u8], anchors: Option<&Anchors>) -> Result<Fields, Error> {
+    let checks = Checks { anchors, now_s: now_s() };
     let failed = match Envelope::from_bytes(bytes) {
         Ok(envelope) => return checks.envelope(bytes, &envelope),
         Err(error) => error,
@@ -58,7 +67,7 @@ pub(crate) fn inspect(bytes: &[u8], root: Option<&RootCert>) -> Result<Fields, E
         return Ok(size(checks.gossip(&gossip)));
     }
     if let Ok(cert) = RootCert::from_bytes(bytes) {
-        let verdict = match root {
+        let verdict = match anchors.map(|anchors| &anchors.root) {
             _ if x509::verify_root(&cert).is_err() => "BAD: its own signature does not hold",
             Some(root) if *root == cert => "ok: this is the given root",
             Some(_) => "its own signature holds, but it is not the given root",
@@ -87,14 +96,17 @@ pub(crate) fn inspect(bytes: &[u8], root: Option<&RootCert>) -> Result<Fields, E
 }
 
 struct Checks<'a> {
-    root: Option<&'a RootCert>,
-    scheme: Option<KeyId>,
+    anchors: Option<&'a Anchors>,
     now_s: u32,
 }
 
 const NO_ROOT: &str = "not checked: give the scheme's root with --operator-root";
 
 impl Checks<'_> {
+    fn scheme(&self) -> Option<KeyId> {
+        self.anchors.map(|anchors| anchors.scheme)
+    }
+
     fn envelope(&self, bytes: &[u8], envelope: &Envelope) -> Result<Fields, Error> {
         let currency = match &envelope.signer {
             Signer::Cert(cert) => Some(cert.currency),
@@ -139,7 +151,7 @@ impl Checks<'_> {
             let alone = Envelope { issuer: None, ..envelope.clone() }.to_bytes().len();
             fields = fields.put_as("size_without_issuer", format!("{alone} bytes"), alone);
         }
-        fields = match self.scheme {
+        fields = match self.scheme() {
             Some(scheme) => fields.put("identifier", opened.id(&scheme).to_string()),
             None => fields.put_as("identifier", "needs the scheme's root", serde_json::Value::Null),
         };
@@ -150,7 +162,7 @@ impl Checks<'_> {
         };
         let issuer = envelope.issuer.as_ref();
         fields = fields.maybe_group("issuer", issuer.map(describe::authority));
-        let Some(scheme) = self.scheme else { return Ok(fields.put("verifies", NO_ROOT)) };
+        let Some(scheme) = self.scheme() else { return Ok(fields.put("verifies", NO_ROOT)) };
 
         let mut verifies = Fields::new().put("root", "ok");
         if let Some(issuer) = issuer {
@@ -158,12 +170,7 @@ impl Checks<'_> {
         }
         verifies = match &envelope.signer {
             Signer::Cert(cert) => verifies.put("certificate", self.wallet(cert, issuer)),
-            Signer::Key(key) if self.root.is_some_and(|root| root.key == *key) => {
-                verifies.put("signer", "ok: the root itself")
-            }
-            Signer::Key(_) => {
-                verifies.put("signer", "unknown: a bare key, whose certificate is not in the message")
-            }
+            Signer::Key(key) => verifies.put("signer", self.bare_key(key)),
         };
         let signature = match opened.check_signature(&scheme) {
             Ok(()) => "ok".to_owned(),
@@ -171,8 +178,9 @@ impl Checks<'_> {
         };
         verifies = verifies.put("signature", signature);
         if B::PURPOSE == Purpose::TrustList {
-            let adopted =
-                self.root.map(|root| Anchors::new(root.clone()).and_then(|mut held| held.adopt(bytes)));
+            let adopted = self
+                .anchors
+                .map(|known| Anchors::new(known.root.clone()).and_then(|mut held| held.adopt(bytes)));
             let verdict = match adopted {
                 Some(Ok(_)) => "ok: every authority in it holds".to_owned(),
                 Some(Err(error)) => bad(error),
@@ -183,9 +191,17 @@ impl Checks<'_> {
         Ok(fields.group("verifies", verifies))
     }
 
+    fn bare_key(&self, key: &PublicKey) -> &'static str {
+        match self.anchors {
+            Some(anchors) if anchors.root.key == *key => "ok: the root itself",
+            Some(anchors) if anchors.check_signer(key, self.now_s).is_ok() => "ok: the operator",
+            _ => "unknown: a bare key, whose certificate is not in the message",
+        }
+    }
+
     fn authority(&self, cert: &AuthorityCert) -> String {
-        let Some(root) = self.root else { return NO_ROOT.to_owned() };
-        match x509::verify_authority(cert, root) {
+        let Some(anchors) = self.anchors else { return NO_ROOT.to_owned() };
+        match x509::verify_authority(cert, &anchors.root) {
             Ok(()) if self.now_s > cert.not_after_s() => "expired, all else ok".to_owned(),
             Ok(()) => "ok".to_owned(),
             Err(error) => bad(error),
@@ -193,13 +209,11 @@ impl Checks<'_> {
     }
 
     fn wallet(&self, cert: &WalletCert, issuer: Option<&AuthorityCert>) -> String {
-        let Some(root) = self.root else { return NO_ROOT.to_owned() };
-        let checked = Anchors::new(root.clone())
-            .and_then(|anchors| anchors.check_wallet(cert, issuer, self.now_s).map(|_| ()));
-        match checked {
-            Ok(()) => "ok".to_owned(),
+        let Some(anchors) = self.anchors else { return NO_ROOT.to_owned() };
+        match anchors.check_wallet(cert, issuer, self.now_s) {
+            Ok(_) => "ok".to_owned(),
             Err(Error { code: Code::UnknownIssuer }) => {
-                format!("unknown: its issuer {} is not in the message", cert.issuer)
+                format!("unknown: its issuer {} is not in the message; give --trust-list", cert.issuer)
             }
             Err(Error { code: Code::CertificateExpired }) => "expired, all else ok".to_owned(),
             Err(Error { code: Code::CertificateNotYetValid }) => "not valid yet, all else ok".to_owned(),
@@ -209,7 +223,7 @@ impl Checks<'_> {
 
     fn header(&self, signed: &SignedHeader) -> Fields {
         let fields = describe::header(signed, None::<Currency>);
-        match self.scheme {
+        match self.scheme() {
             Some(scheme) => {
                 let verdict = match counterfoil_trust::check_header(&scheme, signed) {
                     Ok(()) => "ok".to_owned(),
@@ -224,7 +238,7 @@ impl Checks<'_> {
     }
 
     fn proof(&self, proof: &Proof) -> Fields {
-        let verdict = match self.scheme.map(|scheme| judge(&scheme, proof)) {
+        let verdict = match self.scheme().map(|scheme| judge(&scheme, proof)) {
             None => NO_ROOT.to_owned(),
             Some(Ok(shown)) => format!("proven: {}", shown.name()),
             Some(Err(error)) => bad(error),
@@ -239,7 +253,7 @@ impl Checks<'_> {
 
     fn gossip(&self, gossip: &Gossip) -> Fields {
         let nested = |bytes: &Option<counterfoil_wire::Bytes>| {
-            bytes.as_ref().map(|bytes| match inspect(&bytes.0, self.root) {
+            bytes.as_ref().map(|bytes| match inspect(&bytes.0, self.anchors) {
                 Ok(fields) => fields,
                 Err(error) => Fields::new().put("error", bad(error)),
             })
