@@ -31,6 +31,7 @@ impl<E: Env> TrustedApp<E> {
         if let Some(before) = self.decided_before(&opened.id(self.state()?.scheme()))? {
             return Ok(before);
         }
+        self.check_good()?;
         let now_s = self.now_s()?;
         let shown = self.check_shown(opened, bytes, Some(now_s))?;
         // The operator may give a payment back some time after its payee's last certificate ended.

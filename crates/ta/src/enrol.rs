@@ -28,6 +28,10 @@ impl<E: Env> TrustedApp<E> {
                 None => Err(Code::AlreadyEnrolled.into()),
             };
         }
+        // A name travels with every payment; only a merchant's acceptor has one to show.
+        if grade.has_element() && !name.as_str().is_empty() {
+            return Err(Code::ValueOutOfRange.into());
+        }
         let anchors = Anchors::new(root.clone())?;
         let pin = match pin {
             Some(pin) => Some(pin::new_record(&pin, Nonce(self.random()))?),

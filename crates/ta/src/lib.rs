@@ -127,18 +127,6 @@ impl<E: Env> TrustedApp<E> {
             return Err(Code::StaleState.into());
         }
         let Some(state) = &self.state else { return Ok(()) };
-        let moves_money = matches!(
-            command,
-            Command::Request { .. }
-                | Command::Pay { .. }
-                | Command::Accept { .. }
-                | Command::Reclaim { .. }
-                | Command::FundOrder { .. }
-                | Command::Defund { .. }
-        );
-        if moves_money && state.core.standing == Standing::Suspended {
-            return Err(Code::Suspended.into());
-        }
         let pays = matches!(
             command,
             Command::Pay { .. }
@@ -150,6 +138,11 @@ impl<E: Env> TrustedApp<E> {
             return Err(Code::TerminalCannotPay.into());
         }
         Ok(())
+    }
+
+    /// Whether a new operation that moves money may begin. What was done before is told again to whoever asks.
+    fn check_good(&self) -> Result<(), Error> {
+        if self.state()?.core.standing == Standing::Suspended { Err(Code::Suspended.into()) } else { Ok(()) }
     }
 
     fn state(&self) -> Result<&State, Error> {

@@ -49,6 +49,7 @@ impl<E: Env> TrustedApp<E> {
         if !standing && let Some(before) = self.paid_before(&id, amount)? {
             return Ok(before);
         }
+        self.check_good()?;
         let now_s = self.now_s()?;
         let checked = self.check_request(opened, id, now_s)?;
         let amount = match (checked.request.amount, amount) {

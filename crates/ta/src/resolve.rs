@@ -38,6 +38,7 @@ impl<E: Env> TrustedApp<E> {
             _ => {}
         }
         let done = reply(false);
+        self.check_good()?;
         let state = self.state()?;
         let trusted = outgoing.payee_grade.has_element()
             && !state.revoked.contains(outgoing.payee_index)

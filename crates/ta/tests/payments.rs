@@ -220,6 +220,61 @@ fn each_limit_refuses_by_its_own_number() {
 }
 
 #[test]
+fn limits_of_time_receipts_grade_and_ceiling_refuse_by_their_own_number() {
+    let with = |edit: fn(&mut counterfoil_wire::rules::Limits)| {
+        let mut rules = counterfoil_wire::rules::Preset::Permissive.rules();
+        rules.limits.iter_mut().for_each(edit);
+        World::with_rules(rules)
+    };
+    let mut w = with(|limits| limits.offline_max_s = 86_400);
+    let request = w.t.standing_request();
+    w.a.device.now_s.set(START_S + 86_401);
+    assert_eq!(w.a.pay(&request, Some(1), None), Err(Code::OfflineTooLong));
+
+    let mut w = with(|limits| limits.receipts_max = 1);
+    let request = w.t.standing_request();
+    let [first, second] = [1, 2].map(|minor| w.a.pay(&request, Some(minor), None).unwrap());
+    w.t.accept(&first).unwrap();
+    assert_eq!(w.t.accept(&second), Err(Code::ReceiptsSinceSync));
+
+    let mut w = with(|limits| limits.payer_grades = counterfoil_wire::cert::Grade::Hardware.bit());
+    let request = w.t.standing_request();
+    let payment = w.a.pay(&request, Some(1), None).unwrap();
+    assert_eq!(w.t.accept(&payment), Err(Code::PayerGradeTooLow));
+
+    let mut w = with(|limits| limits.no_pin_max = amount(99));
+    let request = w.t.standing_request();
+    assert_eq!(w.a.pay(&request, Some(100), None), Err(Code::PinRequired));
+    w.a.pay(&request, Some(99), None).unwrap();
+
+    // A certificate whose ceiling is lower than the rules would let it be.
+    let mut w = World::new();
+    w.operator.ceiling_margin = Some(500);
+    w.operator.sync(&mut w.a);
+    let request = w.t.standing_request();
+    w.a.pay(&request, Some(500), None).unwrap();
+    assert_eq!(w.a.pay(&request, Some(1), None), Err(Code::CeilingReached));
+}
+
+#[test]
+fn a_suspended_wallet_tells_again_what_was_done_and_begins_nothing() {
+    let mut w = World::new();
+    let request = w.b.request(Some(700));
+    let payment = w.a.pay(&request, None, None).unwrap();
+    let receipt = w.b.accept(&payment).unwrap();
+    let keys = [w.a.show().key, w.b.show().key];
+    w.operator.suspended.extend(keys);
+    w.operator.sync(&mut w.b);
+    assert_eq!(w.b.accept(&payment).unwrap(), receipt);
+    let standing = w.t.standing_request();
+    assert_eq!(w.b.pay(&standing, Some(1), None), Err(Code::Suspended));
+    let another = w.b.reference();
+    let ask = Command::Request { amount: None, standing: true, reference: another };
+    assert_eq!(w.b.run(&ask), Err(Code::Suspended));
+    w.a.confirm(&receipt).unwrap();
+}
+
+#[test]
 fn a_window_is_not_emptied_by_a_sync_nor_by_the_hosts_clock() {
     let mut rules = counterfoil_wire::rules::Preset::Permissive.rules();
     rules.limits.iter_mut().for_each(|limits| limits.window_count_max = 2);
@@ -297,7 +352,8 @@ fn a_revoked_payer_is_refused_after_the_list_was_handed_on() {
     let payment = w.a.pay(&request, None, None).unwrap();
     assert_eq!(w.c.accept(&payment), Err(Code::CertificateRevoked));
     w.operator.sync(&mut w.a);
-    assert_eq!(w.a.pay(&request, None, None), Err(Code::Suspended));
+    let another = w.c.request(Some(5));
+    assert_eq!(w.a.pay(&another, None, None), Err(Code::Suspended));
 }
 
 #[test]

@@ -39,9 +39,7 @@ impl Fault {
 
 macro_rules! codes {
     ($($(#[$meta:meta])* $name:ident = $num:literal, $fault:ident, $what:literal, $next:literal;)+) => {
-        /// An error number. [`spec/errors.md`] is made from this table.
-        ///
-        /// [`spec/errors.md`]: https://github.com/counterfoil/counterfoil/blob/main/spec/errors.md
+        /// An error number. `spec/errors.md` is made from this table.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code { $(#[doc = $what] $name = $num,)+ }
 
@@ -101,12 +99,11 @@ codes! {
     AmountMissing = 305, Holder, "the request names no amount", "name one with --amount";
     WrongCurrency = 306, Payee, "the other side's purse is in another currency", "use a wallet of that currency";
     CeilingExceeded = 307, Payer, "the payer has spent beyond what its certificate allows", "take nothing; the payer must sync";
-    AlreadyDeclined = 308, Payer, "this wallet has declined the payment and can never take it", "the payer reclaims it with the decline, then pays again";
     PaymentUnknown = 309, Sender, "this wallet holds no payment of that name", "use the wallet that sent the payment";
     AlreadyResolved = 310, Holder, "the payment has already come to rest", "look at it with `counterfoil wallet show`";
     AlreadyAccepted = 311, Holder, "this wallet has accepted the payment; that is final", "give the payer the receipt: accept the same message again";
     SelfPayment = 312, Holder, "a wallet cannot pay itself", "use another wallet's request";
-    DeclineNeedsOperator = 313, Payee, "this decline comes from a terminal or a revoked key, so the operator decides", "sync; the refund comes once the payee has synced too";
+    DeclineNeedsOperator = 313, Payee, "this decline comes from a terminal, or from a key revoked or proven to cheat, so the operator decides", "sync; the refund comes once the payee has synced too";
     BadInterval = 314, Payer, "the payment's amount does not fit its gross total", "take nothing";
     PayerGradeTooLow = 315, Payer, "the payer's element is of a lower grade than this wallet accepts", "the payer uses a better protected wallet";
     AmountZero = 316, Holder, "an amount of zero moves nothing", "name an amount above zero";
@@ -131,7 +128,7 @@ codes! {
     CeilingReached = 413, Holder, "the certificate's ceiling on spending is reached", "sync to renew it";
     JournalFull = 414, Holder, "the journal is full", "sync";
     OwnCertificateExpired = 415, Holder, "this wallet's certificate has expired", "sync to renew it";
-    TooManyRequests = 416, Holder, "too many requests are open", "sync to close the old ones";
+    TooManyRequests = 416, Holder, "too many requests are open", "sync to close one-time requests that have expired; standing requests stay open: use one of those";
     PinMalformed = 417, Holder, "a PIN is 4 to 12 digits", "choose another PIN";
     DefundTooLarge = 418, Holder, "more than the balance was to be defunded", "name a smaller amount";
 
@@ -139,7 +136,7 @@ codes! {
     NotEnrolled = 500, Host, "this wallet is not enrolled", "enrol it";
     AlreadyEnrolled = 501, Host, "this wallet is already enrolled", "use it as it is, or another home";
     Suspended = 502, Holder, "the operator suspended this wallet", "ask the PSP";
-    StaleState = 503, Host, "the wallet's state is older than its counter: a copy was put back", "the wallet signs nothing more; ask the PSP for a new one";
+    StaleState = 503, Host, "the wallet's state is older than its counter: a copy was put back", "the wallet signs nothing more; enrol a new one in another home, and tell the PSP";
     StoreFailed = 504, Host, "the store failed", "check the disk, then run the command again";
     ReferenceReused = 505, Host, "the reference was used for another operation", "choose another reference";
     NothingToSettle = 506, Operator, "no statement waits for this settlement", "sync again";
@@ -147,7 +144,7 @@ codes! {
     UnknownCommand = 508, Host, "the command is not known", "update the application";
     TerminalCannotPay = 509, Holder, "a terminal has no element and cannot pay, fund or reclaim", "use a wallet";
     OrderPending = 510, Holder, "another fund order is still open", "sync to finish it";
-    Damaged = 511, Host, "a record of the wallet's own is damaged", "restore nothing; ask the PSP for a new wallet";
+    Damaged = 511, Host, "a record of the wallet's own is damaged", "restore nothing; enrol a new wallet in another home, and tell the PSP";
 
     // 600: the operator's API.
     UnknownPsp = 600, Caller, "no PSP of that name", "name one of the scheme's PSPs";
@@ -164,6 +161,7 @@ codes! {
     KeyEnrolled = 611, Caller, "the key is enrolled already", "send the same enrolment again, or use a new key";
     PspUnauthorised = 612, Caller, "the PSP's credentials do not hold", "use the PSP's token";
     RailUnavailable = 613, Operator, "the rail does not answer", "try again later";
+    RouteUnknown = 614, Caller, "the operator has no such path or method", "look at docs/http-api.md";
 }
 
 /// An error with its number.

@@ -81,7 +81,8 @@ pub struct Header {
     pub seq: u32,
     /// SHA-256 of the header before it in the journal; [`Digest::NONE`] outside a journal.
     pub prev: Digest,
-    /// SHA-256 of the body; for a receipt or a decline the identifier of the payment.
+    /// SHA-256 of the body and, where the signer shows one, its certificate; for a receipt or a decline the identifier
+    /// of the payment.
     pub digest: Digest,
     /// What only some purposes have.
     pub extra: Extra,

@@ -9,7 +9,7 @@ use crate::header::{Extra, Header, Purpose};
 use crate::ids::{PublicKey, Signature};
 use crate::record;
 
-/// A signed header without its body: evidence that shows nobody's partners. Encoded as
+/// A signed header without its body: evidence that shows nobody's partners. Encoded as `[key, half]` with `half` =
 /// `[purpose, seq, prev, digest, extra, signature]`, `extra` being null, a reason, or `[spent, amount]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedHeader {

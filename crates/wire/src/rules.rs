@@ -71,7 +71,8 @@ record! {
         pub limits: Vec<Limits>,
         /// How long a one-time request can be paid, seconds.
         pub request_window_s: u32,
-        /// How long after acceptance a terminal should claim, seconds; later claims are marked late.
+        /// How long after a payer's certificate ended a payment under it may still be made known to the operator without
+        /// being marked late, seconds. Payments carry no time, so nobody can say when one was accepted.
         pub claim_window_s: u32,
         /// After a payee key's last certificate ended, how long the operator waits before it refunds, seconds.
         pub grace_s: u32,

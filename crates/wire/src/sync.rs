@@ -79,7 +79,7 @@ pub enum Entry {
     },
     /// An earlier statement that no settlement answered yet.
     Statement {
-        /// SHA-256 of its body.
+        /// The digest in its header.
         digest: Digest,
     },
     /// A settlement that was applied.

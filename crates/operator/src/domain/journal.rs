@@ -23,6 +23,8 @@ pub struct Evidence {
     pub payer: KeyId,
     /// End of the validity of the payer's certificate, seconds since 1970.
     pub payer_until_s: u32,
+    /// How far the payer's certificate lets its gross total go.
+    pub ceiling: Amount,
     /// Who alone may take it.
     pub payee: KeyId,
     /// What it says.
@@ -50,8 +52,9 @@ pub enum Item {
         /// Who declined.
         by: KeyId,
     },
-    /// An earlier statement.
-    Stated,
+    /// Nothing that counts: an earlier statement, or the decline of a payment above its payer's ceiling, which an honest
+    /// payee may be made to give and which can move no value.
+    Void,
     /// A settlement that was applied.
     Settled {
         /// Which.
@@ -161,7 +164,7 @@ fn line(
     let unsigned = || header(sha256(&entry.to_bytes()), Extra::None);
     Ok(match entry {
         Entry::Payment { payment } => {
-            let evidence = evidence(anchors, &payment.0)?;
+            let evidence = within(evidence(anchors, &payment.0)?)?;
             let own = evidence.signed.header;
             if own.key != key || own.seq != seq || own.prev != prev {
                 return Err(Code::StatementInvalid.into());
@@ -169,12 +172,13 @@ fn line(
             (own, Item::Sent(evidence))
         }
         Entry::Receipt { payment } => {
-            let evidence = addressed(evidence(anchors, &payment.0)?, wallet)?;
+            let evidence = addressed(within(evidence(anchors, &payment.0)?)?, wallet)?;
             (header(evidence.id, Extra::None), Item::Taken(evidence))
         }
         Entry::Decline { payment, reason } => {
             let evidence = addressed(evidence(anchors, &payment.0)?, wallet)?;
-            (header(evidence.id, Extra::Reason(*reason)), Item::Declined(evidence))
+            let header = header(evidence.id, Extra::Reason(*reason));
+            (header, within(evidence).map_or(Item::Void, Item::Declined))
         }
         Entry::Reclaim { payment, decline } => {
             let decline = open::<Decline>(&decline.0)?;
@@ -184,7 +188,7 @@ fn line(
             }
             (unsigned(), Item::Reclaimed { payment: *payment, by: key_id(decline.envelope.signer.key()) })
         }
-        Entry::Statement { digest } => (header(*digest, Extra::None), Item::Stated),
+        Entry::Statement { digest } => (header(*digest, Extra::None), Item::Void),
         Entry::Settled { settlement, funded, refunded, returned } => {
             let item = Item::Settled {
                 settlement: *settlement,
@@ -202,13 +206,19 @@ fn addressed(evidence: Evidence, wallet: KeyId) -> Result<Evidence, Error> {
     if evidence.payee == wallet { Ok(evidence) } else { Err(Code::NotAddressedHere.into()) }
 }
 
+/// Refuses what is above the payer's ceiling: nobody may send or take it.
+fn within(evidence: Evidence) -> Result<Evidence, Error> {
+    if evidence.body.spent > evidence.ceiling { Err(Code::CeilingExceeded.into()) } else { Ok(evidence) }
+}
+
 /// Checks a payment as a payee does, but for the time: the payer's certificate was valid at some moment, and whether
-/// it was when the payment was taken is known to the payee's trusted application alone.
+/// it was when the payment was taken is known to the payee's trusted application alone. The
+/// ceiling is [`within`]'s.
 ///
 /// # Errors
 /// Those of [`open`] and [`Anchors::check_wallet`]; [`Code::PayerCannotPay`], [`Code::BadInterval`],
-/// [`Code::CeilingExceeded`], [`Code::BadSignature`].
-pub fn evidence(anchors: &Anchors, bytes: &[u8]) -> Result<Evidence, Error> {
+/// [`Code::BadSignature`].
+fn evidence(anchors: &Anchors, bytes: &[u8]) -> Result<Evidence, Error> {
     let payment = open::<Payment>(bytes)?;
     let Signer::Cert(cert) = &payment.envelope.signer else { return Err(Code::BadCertificate.into()) };
     anchors.check_wallet(cert, payment.envelope.issuer.as_ref(), cert.not_before_s)?;
@@ -219,14 +229,12 @@ pub fn evidence(anchors: &Anchors, bytes: &[u8]) -> Result<Evidence, Error> {
     if body.amount.is_zero() || body.amount > body.spent {
         return Err(Code::BadInterval.into());
     }
-    if body.spent > cert.ceiling {
-        return Err(Code::CeilingExceeded.into());
-    }
     payment.check_signature(&anchors.scheme)?;
     Ok(Evidence {
         id: payment.id(&anchors.scheme),
         payer: key_id(&cert.key),
         payer_until_s: cert.not_after_s(),
+        ceiling: cert.ceiling,
         payee: key_id(&body.payee),
         signed: payment.signed_header(),
         bytes: bytes.to_vec(),

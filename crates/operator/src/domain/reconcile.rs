@@ -20,6 +20,7 @@ use super::journal::{Evidence, Item, Joint, Reading, signed_header};
 use super::ledger::{Account, Kind, Posting};
 use super::reason::Reason;
 use super::record::{Event, Record, bit};
+use super::settle::closed;
 use super::wallet::Wallet;
 
 /// The rows that a statement touches.
@@ -200,6 +201,10 @@ impl Desk<'_> {
         }
         self.proofs(&reading.proofs);
         self.account_for(reading, &tally)?;
+        self.hidden();
+        if self.is_below_zero(&reading.wallet) {
+            self.open(reading.wallet, Reason::Overspent, reading.bytes.clone(), None);
+        }
         self.pay_out(&reading.wallet, reading.claims.seq);
         self.losses();
         Ok(())
@@ -239,12 +244,19 @@ impl Desk<'_> {
                 tally.plus(amount);
                 self.happened(*payment, Event::Reclaimed, bucket(own))
             }
-            Item::Stated => Ok(()),
+            Item::Void => Ok(()),
             Item::Settled { settlement, funded, refunded, returned } => {
                 self.settled(own, settlement, *funded, refunded, returned, tally)
             }
             Item::Defunded(amount) => {
+                if amount.is_zero() {
+                    return Err(invalid());
+                }
                 tally.minus(*amount);
+                // Another branch of its journal may have had this number; and its value is for what it owes.
+                if self.wallet(own)?.revoked {
+                    return Ok(());
+                }
                 self.defund(own, seq, *amount)
             }
         }
@@ -369,6 +381,34 @@ impl Desk<'_> {
         self.open(key_id(&first.header.key), reason_of(shown), proof.to_bytes(), payee);
     }
 
+    /// Looks for payments that others showed and that their payer's journal, though it was told beyond their place, does
+    /// not have: something else stands in that place. Unsigned entries make no portable proof of it.
+    fn hidden(&mut self) {
+        let WorkingSet { wallets, records, .. } = &mut self.out.set;
+        let mut found = Vec::new();
+        for record in records.values_mut().filter(|record| !record.has(bit::PAYER)) {
+            let payer = wallets.get(&record.payer);
+            if payer.is_some_and(|payer| payer.is_good() && payer.acked_seq >= record.payer_seq) {
+                record.bits |= bit::FORKED;
+                found.push((record.payer, record.payment.clone(), record.payee));
+            }
+        }
+        for (payer, payment, payee) in found {
+            self.open(payer, Reason::Forked, payment, Some(payee));
+        }
+    }
+
+    /// Whether a key, not revoked yet, has accounted for more than evidence says it had. What payees alone showed is left
+    /// out: the payer's own receipts, which may cover it, are yet to come.
+    fn is_below_zero(&self, key: &KeyId) -> bool {
+        let WorkingSet { wallets, records, .. } = &self.out.set;
+        let Some(wallet) = wallets.get(key).filter(|wallet| !wallet.revoked) else { return false };
+        let ahead =
+            |record: &&Record| record.payer == *key && record.has(bit::DEBITED) && !record.has(bit::PAYER);
+        let ahead = records.values().filter(ahead);
+        ahead.fold(wallet.shadow, |sum, record| sum.saturating_add_unsigned(record.amount.minor())) < 0
+    }
+
     fn proofs(&mut self, proofs: &[Proof]) {
         for proof in proofs {
             if let Ok(shown) = judge(self.scheme, proof) {
@@ -400,7 +440,14 @@ impl Desk<'_> {
 
     /// Takes one step of a payment. `from` is the bucket that reports it.
     fn happened(&mut self, payment: Digest, event: Event, from: u16) -> Result<(), Refused> {
-        let record = self.out.set.records.get_mut(&payment).ok_or_else(invalid)?;
+        let WorkingSet { wallets, records, .. } = &mut self.out.set;
+        let record = records.get_mut(&payment).ok_or_else(invalid)?;
+        // All that was taken before the statement that closed it is in that statement: what turns up now was taken
+        // against the payee's own word, which is as good as a decline.
+        let taken = matches!(event, Event::Taken | Event::ReceiptShown) && !record.has(bit::PAYEE);
+        if taken && wallets.get(&record.payee).is_some_and(|payee| closed(payee, record)) {
+            record.bits |= bit::DECLINED;
+        }
         let home = bucket(&record.payer);
         let mut postings = Vec::new();
         record.on(event, &mut postings).map_err(|_| invalid())?;

@@ -10,8 +10,9 @@
 //! Both halves may come in either order and any number of times; each step is taken once. The payment itself, signed
 //! by the payer, is proof enough: when the payee's half comes first, the payer is debited then, and its own half later
 //! only sets its bit. Two paths go wrong and have a way out that keeps the books in balance:
-//! - *returned, then taken* after an operator's refund: the receipt wins, and the difference is covered as a loss;
-//! - *returned, then taken* after the payee's own decline: the payee is the cheat and gets nothing. Where it was taken
+//! - *returned, then taken* where the payee's key was given up for gone: the receipt wins, and the difference is covered
+//!   as a loss;
+//! - *returned, then taken* after the payee's own decline or closure: the payee is the cheat and gets nothing. Where it was taken
 //!   first, it is taken from the payee again.
 
 use counterfoil_wire::{Amount, Digest, KeyId};
@@ -28,7 +29,7 @@ pub mod bit {
     pub const PAYEE: u16 = 1 << 1;
     /// Somebody showed the payee's receipt.
     pub const RECEIPT: u16 = 1 << 2;
-    /// The payee's decline was seen.
+    /// The payee's decline was seen, or it took what it had stated never to take.
     pub const DECLINED: u16 = 1 << 3;
     /// Posted: payer to clearing.
     pub const DEBITED: u16 = 1 << 4;
@@ -184,7 +185,10 @@ impl Record {
             Event::RefundBooked => {
                 self.may_return()?;
                 self.bits |= bit::REFUND_DECIDED | bit::CLOSED;
-                if self.is_taken() {
+                if self.is_taken() && self.has(bit::DECLINED) {
+                    let payee = Account::Offline(self.payee);
+                    self.post(bit::REVERSED, Kind::Reverse, payee, self.clearing(), postings);
+                } else if self.is_taken() {
                     self.post(bit::COVERED, Kind::Cover, Account::Loss, self.clearing(), postings);
                 }
                 self.post(
@@ -217,7 +221,8 @@ impl Record {
     }
 
     fn credit(&mut self, postings: &mut Vec<Posting>) {
-        if self.has(bit::CREDITED | bit::RECLAIMED) {
+        let given_up = self.has(bit::DECLINED) && self.has(bit::RETURNED);
+        if self.has(bit::CREDITED | bit::RECLAIMED) || given_up {
             return;
         }
         if self.has(bit::RETURNED) {

@@ -40,7 +40,7 @@ pub fn resolve(wallet: &Wallet, set: &mut WorkingSet, rules: &Rules, now_s: u32)
         let outcome = if record.is_taken() {
             Outcome::Confirmed
         } else if record.has(bit::REFUND_DECIDED)
-            || wallets.get(&record.payee).is_some_and(|payee| will_never_take(payee, record, rules, now_s))
+            || will_never_take(wallets.get(&record.payee), record, rules, now_s)
         {
             record.bits |= bit::REFUND_DECIDED;
             Outcome::Refunded
@@ -55,13 +55,18 @@ pub fn resolve(wallet: &Wallet, set: &mut WorkingSet, rules: &Rules, now_s: u32)
 /// Whether the payee's trusted application has journaled something after which it cannot take the payment any more, or
 /// its key is gone for so long that the operator takes the consequence. Everything that it took before its last
 /// statement is in that statement.
-fn will_never_take(payee: &Wallet, record: &Record, rules: &Rules, now_s: u32) -> bool {
+fn will_never_take(payee: Option<&Wallet>, record: &Record, rules: &Rules, now_s: u32) -> bool {
+    let until_s = payee.map_or(0, |payee| payee.cert_until_s).max(record.payer_until_s);
+    let gone = until_s.saturating_add(rules.grace_s) < now_s;
+    // A key that was never enrolled: only a broken element pays one.
+    let Some(payee) = payee else { return gone };
+    record.has(bit::DECLINED) || closed(payee, record) || gone
+}
+
+/// Whether `payee` stated that its trusted application will never take a payment like this.
+pub fn closed(payee: &Wallet, record: &Record) -> bool {
     let one_time = record.request_no < message::STANDING_FIRST;
-    let gone = payee.cert_until_s.max(record.payer_until_s).saturating_add(rules.grace_s) < now_s;
-    record.has(bit::DECLINED)
-        || (one_time && record.request_no < payee.closed_below)
-        || record.payer_until_s < payee.time_bound_s
-        || gone
+    (one_time && record.request_no < payee.closed_below) || record.payer_until_s < payee.time_bound_s
 }
 
 /// The balance to tell a wallet that may not go on.

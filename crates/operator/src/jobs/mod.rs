@@ -4,28 +4,10 @@
 
 use std::time::Duration;
 
-use counterfoil_rail::{Rail, RailError};
-
-use crate::error::Refusal;
-use crate::service::{Desk, Service};
+use crate::service::Service;
 
 /// How often the jobs look.
 const PERIOD: Duration = Duration::from_secs(5);
-
-/// Makes the transfers that were ordered. One that the rail does not make now stays ordered.
-pub(crate) fn move_money(desk: &mut Desk) -> Result<(), Refusal> {
-    for order in desk.store.pending_moves()? {
-        match desk.rail.transfer(&order.id, &order.from, &order.to, order.amount.minor()) {
-            Ok(_) => desk.store.moved(order.bucket, &order.id)?,
-            Err(RailError::Unavailable(error)) => {
-                tracing::warn!(%error, "a transfer waits for the rail");
-                break;
-            }
-            Err(error) => tracing::error!(%error, "the rail does not make a transfer that was ordered"),
-        }
-    }
-    Ok(())
-}
 
 /// Runs until it is dropped.
 pub(crate) async fn run(service: Service) {

@@ -3,6 +3,7 @@
 mod enrol;
 mod fund;
 mod lists;
+mod moves;
 mod psp;
 mod settle;
 
@@ -149,7 +150,7 @@ impl Service {
                 }
             }
             self.write_off(desk)?;
-            crate::jobs::move_money(desk)?;
+            moves::move_money(desk)?;
             self.publish_revocations(desk)
         })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use counterfoil_trust::{key_id, open, sha256};
+use counterfoil_trust::{key_id, open};
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Settlement, Standing, Statement};
 use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId};
@@ -25,7 +25,10 @@ impl Service {
     pub fn settle(&self, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
         let sealed = open::<Statement>(bytes)?;
         sealed.check_signature(&self.scheme.anchors.scheme)?;
-        let (own, message) = (key_id(sealed.envelope.signer.key()), sha256(bytes));
+        // By identifier, not by bytes: an issuer's certificate attached on the way, or a second signature, makes no other
+        // statement, and would look like a rollback.
+        let scheme = &self.scheme.anchors.scheme;
+        let (own, message) = (key_id(sealed.envelope.signer.key()), sealed.id(scheme));
         let answered = self.exclusively(|desk| {
             desk.store.wallet(&own)?.ok_or(Code::UnknownWallet)?;
             Ok(desk.store.answered(&own, &message)?)
@@ -89,7 +92,7 @@ impl Service {
         batch.wallets = changed(&before.wallets, set.wallets);
         batch.records = changed(&before.records, set.records);
         desk.store.commit(&batch)?;
-        crate::jobs::move_money(desk)?;
+        super::moves::move_money(desk)?;
         Ok(answer?)
     }
 
@@ -143,7 +146,7 @@ impl Service {
             wallet: reading.wallet,
             seq: claims.seq,
             id: reading.id,
-            message: sha256(&reading.bytes),
+            message: reading.id,
             signed: Some(reading.signed.clone()),
             statement: reading.bytes.clone(),
             settlement_id,

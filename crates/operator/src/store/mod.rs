@@ -61,7 +61,7 @@ pub struct Answer {
     pub seq: u32,
     /// The statement's identifier.
     pub id: Digest,
-    /// SHA-256 of the message that is answered.
+    /// Names the message that is answered: a statement's identifier, the SHA-256 of an enrolment.
     pub message: Digest,
     /// Header and signature of the statement; absent for an enrolment.
     pub signed: Option<SignedHeader>,
@@ -219,7 +219,7 @@ pub trait Store: Send {
     /// The rows that a statement needs.
     fn gather(&self, needs: &Needs) -> Result<WorkingSet, StoreError>;
 
-    /// The settlement that answered this message (by its SHA-256) of this wallet.
+    /// The settlement that answered this message of this wallet: see [`Answer::message`].
     fn answered(&self, key: &KeyId, message: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// A fund order.

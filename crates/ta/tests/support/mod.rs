@@ -272,6 +272,8 @@ pub struct Operator {
     pub defunded: u64,
     pub suspended: BTreeSet<PublicKey>,
     pub unblock: BTreeSet<PublicKey>,
+    /// How far above `spent` the next certificates' ceilings are, where not as far as the rules allow.
+    pub ceiling_margin: Option<u64>,
 }
 
 impl Operator {
@@ -326,6 +328,7 @@ impl Operator {
             defunded: 0,
             suspended: BTreeSet::new(),
             unblock: BTreeSet::new(),
+            ceiling_margin: None,
         }
     }
 
@@ -516,8 +519,8 @@ impl Operator {
         account.closed_below = body.closed_below;
         account.closed_before_s = body.time_bound_s;
         let (granted, order_no) = (account.granted, account.order_no);
-        let ceiling = account.spent.max(body.spent.minor())
-            + self.rules.limits(account.cert.grade).unwrap().sync_total_max.minor();
+        let by_rules = self.rules.limits(account.cert.grade).unwrap().sync_total_max.minor();
+        let ceiling = account.spent.max(body.spent.minor()) + self.ceiling_margin.unwrap_or(by_rules);
         let (index, grade, name) = (account.index, account.cert.grade, account.cert.name.clone());
         let cert = self.issue(index, grade, key, ceiling, name);
         let mut resolutions = vec![];

@@ -1,0 +1,314 @@
+//! Attacks on the operator that fail, each named after what the attacker tries. The attackers have valid certificates
+//! and elements that are broken: they sign whatever they like.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use counterfoil_operator::domain::reason::Reason;
+use counterfoil_ta::api::{Command, Reply};
+use counterfoil_trust::{SigningKey, header_id, key_id, open, seal, sha256};
+use counterfoil_wire::cert::{Grade, Name, WalletCert};
+use counterfoil_wire::header::{Envelope, Extra, Header, Purpose, Signer};
+use counterfoil_wire::message::{Payment, Request};
+use counterfoil_wire::sync::{Enrolment, Entry, FundOrder, Outcome, Settlement, Statement};
+use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Digest, KeyId, Nonce, PublicKey, Reference, Wire};
+use support::{World, amount};
+
+/// A wallet whose element is broken: a key and a valid certificate in the attacker's hands.
+struct Broken {
+    scheme: KeyId,
+    key: SigningKey,
+    cert: WalletCert,
+    spent: Amount,
+    balance: u64,
+    funding: Amount,
+    after: (u32, Digest),
+    head: (u32, Digest),
+    entries: Vec<Entry>,
+    closed_below: u32,
+    orders: u32,
+}
+
+impl Broken {
+    fn enrol(world: &World, account: &str) -> Self {
+        let key = new_key();
+        let scheme = world.service.scheme().anchors.scheme;
+        let body = Enrolment { nonce: Nonce([1; 16]), grade: Grade::VirtualSe, name: Name::default() };
+        let enrolment = seal(&scheme, &key, &[1; 32], &body, Signer::Key(key.public()), None).0.to_bytes();
+        let answer = world.service.enrol("alpha", account, None, &enrolment).unwrap();
+        let answer = open::<Settlement>(&answer).unwrap().body;
+        Self {
+            scheme,
+            key,
+            cert: answer.cert.unwrap(),
+            spent: answer.spent_start.unwrap(),
+            balance: 0,
+            funding: Amount::ZERO,
+            after: (0, Digest::NONE),
+            head: (0, Digest::NONE),
+            entries: Vec::new(),
+            closed_below: 0,
+            orders: 0,
+        }
+    }
+
+    fn id(&self) -> KeyId {
+        key_id(&self.key.public())
+    }
+
+    fn fund(&mut self, world: &World, minor: u64) {
+        self.orders += 1;
+        let body = FundOrder { number: self.orders, amount: amount(minor), reference: Reference([9; 32]) };
+        let signer = Signer::Key(self.key.public());
+        let order = seal(&self.scheme, &self.key, &[1; 32], &body, signer, None).0.to_bytes();
+        world.service.fund(&order).unwrap();
+        self.sync(world).unwrap();
+    }
+
+    /// A payment for a request, which the journal may then have or not.
+    fn payment(&self, request: Digest, request_no: u32, payee: PublicKey, minor: u64) -> Bytes {
+        let (seq, prev) = (self.head.0 + 1, self.head.1);
+        let spent = self.spent.plus(amount(minor)).unwrap();
+        let body = Payment { request, request_no, payee, amount: amount(minor), spent, seq, prev };
+        let signer = Signer::Cert(self.cert.clone());
+        Bytes(seal(&self.scheme, &self.key, &[1; 32], &body, signer, None).0.to_bytes())
+    }
+
+    fn pay(&self, request: &Bytes, minor: u64) -> Bytes {
+        let request = open::<Request>(&request.0).unwrap();
+        let payee = *request.envelope.signer.key();
+        self.payment(request.id(&self.scheme), request.body.number, payee, minor)
+    }
+
+    fn write(&mut self, entry: Entry) {
+        let (seq, prev) = (self.head.0 + 1, self.head.1);
+        let id = match &entry {
+            Entry::Payment { payment } => open::<Payment>(&payment.0).unwrap().id(&self.scheme),
+            Entry::Receipt { payment } => {
+                let digest = open::<Payment>(&payment.0).unwrap().id(&self.scheme);
+                self.header(Purpose::Receipt, seq, prev, digest)
+            }
+            other => self.header(other.purpose(), seq, prev, sha256(&other.to_bytes())),
+        };
+        self.head = (seq, id);
+        self.entries.push(entry);
+    }
+
+    fn header(&self, purpose: Purpose, seq: u32, prev: Digest, digest: Digest) -> Digest {
+        let header = Header { purpose, key: self.key.public(), seq, prev, digest, extra: Extra::None };
+        header_id(&self.scheme, &header)
+    }
+
+    fn sync(&mut self, world: &World) -> Result<Settlement, Code> {
+        let body = Statement {
+            seq: self.head.0 + 1,
+            prev: self.head.1,
+            after_seq: self.after.0,
+            after_prev: self.after.1,
+            entries: std::mem::take(&mut self.entries),
+            receipts: Vec::new(),
+            proofs: Vec::new(),
+            funded: amount(self.balance),
+            received: Amount::ZERO,
+            spent: self.spent,
+            funding_total: self.funding,
+            closed_below: self.closed_below,
+            time_bound_s: 0,
+            rules_no: 1,
+            trust_no: 1,
+            revocation_no: 1,
+            pin_blocked: false,
+            nonce: Nonce([2; 16]),
+        };
+        let signer = Signer::Key(self.key.public());
+        let (statement, id) = seal(&self.scheme, &self.key, &[1; 32], &body, signer, None);
+        let settled = world.service.settle(&statement.to_bytes()).map_err(|refusal| refusal.code())?;
+        let settled = open::<Settlement>(&settled).unwrap();
+        (self.after, self.head) = ((body.seq, id), (body.seq, id));
+        let funded = settled.body.funding_total.minus(self.funding).unwrap();
+        let settlement = settled.id(&self.scheme);
+        self.write(Entry::Settled { settlement, funded, refunded: Vec::new(), returned: Vec::new() });
+        self.funding = settled.body.funding_total;
+        self.balance += funded.minor();
+        if let Some(cert) = settled.body.cert.clone() {
+            self.cert = cert;
+        }
+        Ok(settled.body)
+    }
+}
+
+fn new_key() -> SigningKey {
+    SigningKey::generate(Algorithm::EdDsa, &mut |bytes| getrandom::fill(bytes).unwrap()).unwrap()
+}
+
+/// Who is accused, of what.
+fn accused(world: &World) -> Vec<(String, Reason, bool)> {
+    let cases = world.sound().cases;
+    cases.into_iter().map(|case| (case.key_id, case.reason, case.revoked)).collect()
+}
+
+#[test]
+fn a_statement_wrapped_anew_by_somebody_else_is_no_rollback() {
+    let world = World::new();
+    let mut ann = world.person("ann");
+    world.fund(&mut ann, 5_000);
+    let statement = ann.message(&Command::Statement {}).unwrap();
+    let settlement = world.service.settle(&statement.0).unwrap();
+    let mut wrapped = Envelope::from_bytes(&statement.0).unwrap();
+    wrapped.issuer = world.service.scheme().anchors.authorities.first().cloned();
+    assert_ne!(wrapped.to_bytes(), statement.0);
+    assert_eq!(world.service.settle(&wrapped.to_bytes()).unwrap(), settlement);
+    ann.run(&Command::Settle { settlement: Bytes(settlement) }).unwrap();
+    world.sync(&mut ann).unwrap();
+    assert!(!ann.is_suspended());
+    assert_eq!(accused(&world), []);
+}
+
+#[test]
+fn a_payment_above_its_ceiling_does_not_poison_the_journal_of_who_declines_it() {
+    let world = World::new();
+    let mut bob = world.person("bob");
+    let mut eve = Broken::enrol(&world, "eve");
+    eve.fund(&world, 1_000);
+    eve.spent = Amount::MAX.minus(amount(700)).unwrap();
+    let request = bob.request(700);
+    let payment = eve.pay(&request, 700);
+    assert_eq!(bob.accept(&payment).unwrap_err(), Code::CeilingExceeded);
+    bob.decline(&payment);
+    world.sync(&mut bob).unwrap();
+    assert!(!bob.is_suspended());
+    assert_eq!(accused(&world), []);
+}
+
+#[test]
+fn a_payment_left_out_of_the_journal_revokes_whichever_half_comes_first() {
+    for payer_first in [true, false] {
+        let world = World::new();
+        let mut bob = world.person("bob");
+        let mut eve = Broken::enrol(&world, "eve");
+        eve.fund(&world, 5_000);
+        let request = bob.request(5_000);
+        let payment = eve.pay(&request, 5_000);
+        bob.accept(&payment).unwrap();
+        // In the payment's place stands a withdrawal of the same value.
+        eve.write(Entry::Defund { amount: amount(5_000), reference: Reference([3; 32]) });
+        eve.balance = 0;
+        if payer_first {
+            eve.sync(&world).unwrap();
+            world.sync(&mut bob).unwrap();
+        } else {
+            world.sync(&mut bob).unwrap();
+            eve.sync(&world).unwrap();
+        }
+        assert_eq!(accused(&world), [(eve.id().to_string(), Reason::Forked, true)]);
+        let report = world.sound();
+        // Where the value had left already, eve's PSP bears it; bob has his own in either case.
+        let lost = if payer_first { 5_000 } else { 0 };
+        assert_eq!((report.loss, report.offline, report.in_flight), (lost, 5_000, 0));
+        assert_eq!(report.float_on_rail, Some(5_000));
+    }
+}
+
+#[test]
+fn a_withdrawal_is_not_made_twice_from_two_branches_of_a_journal() {
+    let world = World::new();
+    let mut ann = world.person("ann");
+    world.fund(&mut ann, 5_000);
+    ann.defund(100).unwrap();
+    let mut twin = ann.copy();
+    world.sync(&mut ann).unwrap();
+    world.sync(&mut twin).unwrap();
+    assert!(twin.is_suspended());
+    let report = world.sound();
+    assert_eq!((report.defunded, report.offline), (100, 4_900));
+    assert!(report.cases.iter().any(|case| case.revoked));
+}
+
+#[test]
+fn a_withdrawal_of_nothing_is_refused_as_invalid() {
+    let world = World::new();
+    let mut eve = Broken::enrol(&world, "eve");
+    eve.fund(&world, 1_000);
+    eve.write(Entry::Defund { amount: Amount::ZERO, reference: Reference([3; 32]) });
+    assert_eq!(eve.sync(&world).unwrap_err(), Code::StatementInvalid);
+    assert_eq!(accused(&world), [(eve.id().to_string(), Reason::Gap, false)]);
+}
+
+#[test]
+fn a_payee_that_takes_what_it_closed_gets_nothing_and_is_revoked() {
+    // The payer books its refund before the payee's claim, or after it.
+    for booked_first in [true, false] {
+        let world = World::new();
+        let mut ann = world.person("ann");
+        let mut eve = Broken::enrol(&world, "eve");
+        world.fund(&mut ann, 5_000);
+        let request = Request {
+            number: 7,
+            nonce: Some(Nonce([7; 16])),
+            amount: Some(amount(700)),
+            expiry_s: support::START_S + 600,
+            revocation_no: 1,
+            trust_no: 1,
+        };
+        let signer = Signer::Cert(eve.cert.clone());
+        let request = Bytes(seal(&eve.scheme, &eve.key, &[1; 32], &request, signer, None).0.to_bytes());
+        let payment = ann.pay(&request).unwrap();
+        world.sync(&mut ann).unwrap();
+        eve.closed_below = 8;
+        eve.sync(&world).unwrap();
+        let Reply::Settled { refunded, .. } = world.sync(&mut ann).unwrap() else { panic!() };
+        assert_eq!((refunded.len(), ann.balance()), (1, 5_000));
+        if booked_first {
+            world.sync(&mut ann).unwrap();
+        }
+        eve.write(Entry::Receipt { payment });
+        eve.write(Entry::Defund { amount: amount(700), reference: Reference([3; 32]) });
+        eve.sync(&world).unwrap();
+        world.sync(&mut ann).unwrap();
+        assert_eq!(accused(&world), [(eve.id().to_string(), Reason::Equivocated, true)]);
+        let report = world.sound();
+        assert_eq!((report.loss, report.offline, report.in_flight), (0, 5_000, 0));
+        assert!(!ann.is_suspended());
+    }
+}
+
+#[test]
+fn a_payment_to_a_key_that_nobody_has_comes_to_rest() {
+    let world = World::new();
+    let mut eve = Broken::enrol(&world, "eve");
+    eve.fund(&world, 1_000);
+    let payment = eve.payment(Digest([5; 32]), 1, new_key().public(), 400);
+    eve.spent = eve.spent.plus(amount(400)).unwrap();
+    eve.balance -= 400;
+    eve.write(Entry::Payment { payment });
+    assert_eq!(eve.sync(&world).unwrap().resolutions, []);
+    world.wait(400 * 86_400);
+    let resolutions = eve.sync(&world).unwrap().resolutions;
+    assert_eq!(resolutions.first().map(|resolution| resolution.outcome), Some(Outcome::Refunded));
+    world.sound();
+}
+
+#[test]
+fn a_suspended_wallet_that_accounts_for_more_than_it_had_does_not_unbalance_the_audit() {
+    let world = World::new();
+    let mut bob = world.person("bob");
+    let mut eve = Broken::enrol(&world, "eve");
+    eve.fund(&world, 1_000);
+    let (head, entries) = (eve.head, eve.entries.clone());
+    eve.write(Entry::Defund { amount: Amount::ZERO, reference: Reference([3; 32]) });
+    assert_eq!(eve.sync(&world).unwrap_err(), Code::StatementInvalid);
+    // Suspended, and not revoked: bob's list does not name eve.
+    (eve.head, eve.entries) = (head, entries);
+    let request = bob.request(5_000);
+    let payment = eve.pay(&request, 5_000);
+    bob.accept(&payment).unwrap();
+    eve.spent = eve.spent.plus(amount(5_000)).unwrap();
+    eve.write(Entry::Payment { payment });
+    eve.balance = 0;
+    eve.sync(&world).unwrap();
+    world.sound();
+    world.sync(&mut bob).unwrap();
+    let report = world.sound();
+    assert_eq!((report.loss, report.offline, report.float_on_rail), (4_000, 5_000, Some(5_000)));
+}
