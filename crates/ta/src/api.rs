@@ -155,6 +155,11 @@ tagged! {
         },
         /// What the holder may see.
         Show = 14 {},
+        /// A payment sent and still in flight, once more: the same bytes.
+        Resend = 15 {
+            /// Identifier of the payment.
+            payment: Digest,
+        },
     }
 }
 

@@ -115,6 +115,7 @@ impl<E: Env> TrustedApp<E> {
             Command::Statement {} => self.statement(),
             Command::Settle { settlement } => self.settle(&settlement.0),
             Command::Show {} => self.show(),
+            Command::Resend { payment } => self.resend(&payment),
         }
     }
 

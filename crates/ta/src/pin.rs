@@ -42,7 +42,7 @@ impl<E: Env> TrustedApp<E> {
     /// Checks the PIN where one is given or required. Says whether a PIN was given and right.
     ///
     /// # Errors
-    /// [`Code::PinRequired`], [`Code::PinBlocked`]; [`Code::PinWrong`] after a try is used up.
+    /// [`Code::PinRequired`], [`Code::PinBlocked`], [`Code::PinMalformed`]; [`Code::PinWrong`] after a try is used up.
     pub(crate) fn check_pin(&mut self, pin: Option<&Pin>, required: bool) -> Result<bool, Error> {
         let Some(record) = &self.state()?.core.pin else {
             return if required { Err(Code::PinRequired.into()) } else { Ok(false) };
@@ -53,6 +53,10 @@ impl<E: Env> TrustedApp<E> {
         let record = record.clone();
         if record.tries == 0 {
             return Err(Code::PinBlocked.into());
+        }
+        // What can be nobody's PIN is a slip of the hand, and tells nothing.
+        if !well_formed(pin) {
+            return Err(Code::PinMalformed.into());
         }
         let mut change = self.begin()?;
         change.core.pin = Some(PinRecord { tries: record.tries.saturating_sub(1), ..record.clone() });

@@ -12,6 +12,16 @@ use crate::journal::Place;
 use crate::state::{Change, Outgoing, keys};
 
 impl<E: Env> TrustedApp<E> {
+    pub(crate) fn resend(&mut self, payment: &Digest) -> Result<Reply, Error> {
+        match self.outgoing(payment)? {
+            Some((_, outgoing)) if outgoing.state.in_flight() => {
+                Ok(Reply::Message { message: outgoing.message, again: true })
+            }
+            Some(_) => Err(Code::AlreadyResolved.into()),
+            None => Err(Code::PaymentUnknown.into()),
+        }
+    }
+
     pub(crate) fn confirm(&mut self, bytes: Bytes) -> Result<Reply, Error> {
         let (seq, mut outgoing) = self.answered::<Receipt>(&bytes, |receipt| receipt.payment)?;
         let reply = |again| Reply::Resolved { payment: outgoing.id, amount: outgoing.amount, again };

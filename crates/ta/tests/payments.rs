@@ -5,8 +5,13 @@
 mod support;
 
 use counterfoil_ta::api::{Command, PaymentState, Reply};
-use counterfoil_wire::{Code, Wire};
+use counterfoil_wire::message::Payment;
+use counterfoil_wire::{Bytes, Code, Digest, Wire};
 use support::{PIN, START_S, World, amount};
+
+fn id_of(w: &World, payment: &Bytes) -> Digest {
+    counterfoil_trust::open_message::<Payment>(&payment.0).unwrap().id(&w.operator.anchors.scheme)
+}
 
 #[test]
 fn a_payment_goes_from_request_to_confirmation_between_both_algorithms() {
@@ -74,6 +79,8 @@ fn everything_asked_again_gives_the_same_bytes_and_moves_nothing() {
     assert!(matches!(w.a.confirm(&receipt), Ok(Reply::Resolved { again: true, .. })));
     assert_eq!((w.a.balance(), w.b.balance()), (49_300, 50_700));
 
+    assert_eq!(w.a.message(&Command::Resend { payment: id_of(&w, &payment) }), Err(Code::AlreadyResolved));
+
     let standing = w.t.standing_request();
     let reference = w.a.reference();
     let pay = |amount_minor| Command::Pay {
@@ -84,6 +91,7 @@ fn everything_asked_again_gives_the_same_bytes_and_moves_nothing() {
     };
     let first = w.a.message(&pay(100)).unwrap();
     assert_eq!(w.a.message(&pay(100)).unwrap(), first);
+    assert_eq!(w.a.message(&Command::Resend { payment: id_of(&w, &first) }).unwrap(), first);
     assert_eq!(w.a.run(&pay(200)), Err(Code::ReferenceReused));
     assert_ne!(w.a.pay(&standing, Some(100), None).unwrap(), first, "a new reference is a new payment");
 }
@@ -174,6 +182,10 @@ fn three_wrong_pins_block_until_the_psp_unblocks() {
     let mut w = World::new();
     let request = w.b.request(Some(6_000));
     assert_eq!(w.a.pay(&request, None, None), Err(Code::PinRequired));
+    for slip in ["12 34", "1234\n", "123", "1234567890123", ""] {
+        assert_eq!(w.a.pay(&request, None, Some(slip)), Err(Code::PinMalformed));
+    }
+    assert_eq!(w.a.show().pin_tries, Some(3), "no try is used up by what can be no PIN");
     for _ in 0..3 {
         assert_eq!(w.a.pay(&request, None, Some("0000")), Err(Code::PinWrong));
         w.a.reopen();

@@ -115,7 +115,7 @@ codes! {
     InsufficientFunds = 400, Holder, "the balance is too low", "fund the wallet, or be paid";
     PaymentTooLarge = 401, Holder, "the amount is above the largest payment", "pay in parts, or online";
     BalanceTooLarge = 402, Holder, "the balance would pass the holding limit", "defund or spend first";
-    PinRequired = 403, Holder, "this payment needs the PIN", "give the PIN with --pin-file or at the prompt";
+    PinRequired = 403, Holder, "this needs the PIN", "give the PIN with --pin-file or at the prompt; a wallet that was enrolled without one stays below the limit";
     PinWrong = 404, Holder, "the PIN is wrong; one try is used up", "try again with care: three wrong PINs block the wallet";
     PinBlocked = 405, Holder, "the PIN is blocked after three wrong tries", "ask the PSP to unblock it, then sync";
     TotalSinceSync = 406, Holder, "the total of payments since the last sync would pass its limit", "sync";
@@ -129,7 +129,7 @@ codes! {
     JournalFull = 414, Holder, "the journal is full", "sync";
     OwnCertificateExpired = 415, Holder, "this wallet's certificate has expired", "sync to renew it";
     TooManyRequests = 416, Holder, "too many requests are open", "sync to close one-time requests that have expired; standing requests stay open: use one of those";
-    PinMalformed = 417, Holder, "a PIN is 4 to 12 digits", "choose another PIN";
+    PinMalformed = 417, Holder, "a PIN is 4 to 12 digits; no try was used up", "give 4 to 12 digits and nothing else";
     DefundTooLarge = 418, Holder, "more than the balance was to be defunded", "name a smaller amount";
 
     // 500: the state of this wallet and its host.
