@@ -147,7 +147,7 @@ pub(crate) fn statement(body: &Statement, currency: Option<Currency>) -> Fields 
     let fields = amount(fields, "spent", Some(body.spent), currency);
     amount(fields, "funding_total", Some(body.funding_total), currency)
         .put("requests_closed_below", body.closed_below)
-        .put("time_bound", utc(body.time_bound_s))
+        .put("closed_before", utc(body.closed_before_s))
         .put("rules_held", body.rules_no)
         .put("trust_list_held", body.trust_no)
         .put("revocation_list_held", body.revocation_no)

@@ -16,9 +16,10 @@ use counterfoil_wire::proof::{Gossip, Proof, SignedHeader};
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Enrolment, FundOrder, Settlement, Statement};
 use counterfoil_wire::{Code, Currency, Error, KeyId, PublicKey, Wire};
+use serde_json::Value;
 
 use crate::fields::Fields;
-use crate::output::{Answer, Output};
+use crate::output::{Answer, Output, REFUSED};
 use crate::time::now_s;
 use crate::wallet::message;
 use crate::{describe, root, rules};
@@ -48,7 +49,10 @@ pub(crate) fn run(args: &InspectArgs, output: &Output) -> Result<u8> {
         Some(fields) => fields?,
         None => inspect(&bytes, anchors.as_ref())?,
     };
-    let answer = Answer { lines: fields.lines(), json: fields.json(), ..Answer::default() };
+    let json = fields.json();
+    let bad = anchors.is_some() && json.iter().any(|(name, value)| holds_bad(name, value));
+    let answer =
+        Answer { lines: fields.lines(), json, exit: if bad { REFUSED } else { 0 }, ..Answer::default() };
     Ok(output.answer(&answer))
 }
 
@@ -265,6 +269,22 @@ impl Checks<'_> {
             .list("proofs", gossip.proofs.iter().map(|proof| self.proof(proof)).collect())
             .list("headers", gossip.headers.iter().map(|header| self.header(header)).collect())
             .put("verifies", "each part by itself; as a whole it is not signed")
+    }
+}
+
+/// Whether a verdict in here is bad. Verdicts stand under these names alone; text of strangers stands under others.
+fn holds_bad(name: &str, value: &Value) -> bool {
+    match value {
+        Value::String(text) => {
+            let is_verdict = matches!(
+                name,
+                "verifies" | "issuer" | "certificate" | "signer" | "signature" | "list" | "error"
+            );
+            is_verdict && text.starts_with("BAD")
+        }
+        Value::Object(members) => members.iter().any(|(name, value)| holds_bad(name, value)),
+        Value::Array(items) => items.iter().any(|value| holds_bad(name, value)),
+        _ => false,
     }
 }
 

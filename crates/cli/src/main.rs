@@ -52,7 +52,17 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are no errors. Programs get theirs where they get everything else.
+        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
+            let text = error.to_string();
+            let what = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
+            let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+            return ExitCode::from(Output::new(true).fail(&output::Usage(what).into()));
+        }
+        Err(error) => error.exit(),
+    };
     let output = Output::new(cli.json);
     let done = match &cli.command {
         Command::Demo(args) => demo::run(args, &output),

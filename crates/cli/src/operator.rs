@@ -11,7 +11,7 @@ use counterfoil_wallet::amounts::{currency_code, decimals};
 use counterfoil_wire::{Code, Currency, KeyId, PublicKey};
 use serde_json::json;
 
-use crate::output::{Answer, Output, REFUSED, Usage, table};
+use crate::output::{Answer, Output, REFUSED, Trouble, Usage, table};
 use crate::rules::preset_named;
 use crate::time::{now_s, utc};
 
@@ -61,6 +61,9 @@ enum OperatorCommand {
         /// Account behind the wallet
         #[arg(long)]
         account: String,
+        /// Display name that the PSP vouches for; a terminal enrols under it and no other
+        #[arg(long, default_value = "")]
+        name: String,
     },
     /// Have the next settlement of a wallet unblock its PIN, once its PSP has authenticated the customer
     Unblock {
@@ -114,15 +117,25 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
                 answer.set("listening", format!("http://{address}"));
                 output.answer(&answer);
             };
-            counterfoil_operator::serve(dir, *listen, ready).map_err(numbered)?;
+            counterfoil_operator::serve(dir, *listen, ready).map_err(|error| match error {
+                OperatorError::Listen(source) => Trouble {
+                    name: "CannotListen",
+                    fault: "caller",
+                    what: format!("cannot listen on {listen}: {source}"),
+                    next: "choose another --listen, or end what listens there".to_owned(),
+                }
+                .into(),
+                other => numbered(other),
+            })?;
             Ok(0)
         }
         OperatorCommand::Audit { dir } => {
             let report = counterfoil_operator::audit(dir).map_err(numbered)?;
             tell_audit(&report, currency_of(dir), output)
         }
-        OperatorCommand::Activate { dir, psp, account } => {
-            let activation = counterfoil_operator::create_activation(dir, psp, account).map_err(numbered)?;
+        OperatorCommand::Activate { dir, psp, account, name } => {
+            let activation =
+                counterfoil_operator::create_activation(dir, psp, account, name).map_err(numbered)?;
             let mut answer = Answer::default();
             answer.line(activation.activation_code.clone());
             answer.set("activation_code", activation.activation_code);
@@ -193,11 +206,26 @@ fn tell_audit(report: &AuditReport, currency: Option<Currency>, output: &Output)
         answer.line(output.warn(&format!("broken: {broken}")));
     }
     let value = serde_json::to_value(report).context("the audit cannot be written as JSON")?;
-    for reason in value["reasons"].as_array().into_iter().flatten() {
-        answer.line(format!("  {}", flat(reason)));
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let mut rows = vec![["reason", "count", "amount", "who acts"].map(str::to_owned).to_vec()];
+    for (reason, shown) in report.reasons.iter().zip(value["reasons"].as_array().into_iter().flatten()) {
+        let sum = amount(i128::from(reason.amount));
+        rows.push(vec![text(&shown["reason"]), reason.count.to_string(), sum, text(&shown["owner"])]);
     }
-    for case in value["cases"].as_array().into_iter().flatten() {
-        answer.line(format!("case: {}", flat(case)));
+    if rows.len() > 1 {
+        answer.line("");
+        answer.lines.extend(table(&rows, &[1, 2]));
+    }
+    for (case, shown) in report.cases.iter().zip(value["cases"].as_array().into_iter().flatten()) {
+        let key = case.key_id.get(..16).unwrap_or(&case.key_id);
+        let revoked = if case.revoked { "its key is revoked" } else { "its key is not revoked" };
+        let loss = match (&case.borne_by, case.loss) {
+            (_, 0) => "nobody lost anything".to_owned(),
+            (Some(who), loss) => format!("{who} bears the loss of {}", amount(i128::from(loss))),
+            (None, loss) => format!("a loss of {} that nobody bears yet", amount(i128::from(loss))),
+        };
+        let (psp, reason) = (&case.psp, text(&shown["reason"]));
+        answer.line(format!("case: wallet {key} of {psp}: {reason}; {revoked}; {loss}"));
     }
     if let serde_json::Value::Object(members) = value {
         answer.json = members;
@@ -205,18 +233,6 @@ fn tell_audit(report: &AuditReport, currency: Option<Currency>, output: &Output)
     answer.set("currency", json!(currency.map(currency_code)));
     answer.exit = if report.sound { 0 } else { REFUSED };
     Ok(output.answer(&answer))
-}
-
-/// An object's members in one line.
-fn flat(value: &serde_json::Value) -> String {
-    let member = |(name, value): (&String, &serde_json::Value)| match value {
-        serde_json::Value::String(text) => format!("{name} {text}"),
-        other => format!("{name} {other}"),
-    };
-    value
-        .as_object()
-        .map(|object| object.iter().map(member).collect::<Vec<_>>().join(", "))
-        .unwrap_or_default()
 }
 
 /// A sum of the books in major units. Unlike a wallet's amounts it can be below zero.

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use counterfoil_operator::OperatorError;
 use counterfoil_wallet::WalletError;
 use counterfoil_wire::{Code, Error};
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ pub(crate) struct Output {
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) lines: Vec<String>,
+    /// What went wrong, for people: where errors are looked for.
+    pub(crate) errors: Vec<String>,
     pub(crate) json: serde_json::Map<String, Value>,
     pub(crate) exit: u8,
 }
@@ -30,6 +33,12 @@ impl Answer {
     /// Adds a line for people.
     pub(crate) fn line(&mut self, line: impl Into<String>) -> &mut Self {
         self.lines.push(line.into());
+        self
+    }
+
+    /// Adds a line that stands with the errors.
+    pub(crate) fn complain(&mut self, line: impl Into<String>) -> &mut Self {
+        self.errors.push(line.into());
         self
     }
 
@@ -52,6 +61,25 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// A failure outside of the protocol.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    /// A stable name for programs.
+    pub(crate) name: &'static str,
+    /// Whose fault it is.
+    pub(crate) fault: &'static str,
+    pub(crate) what: String,
+    pub(crate) next: String,
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Trouble {}
+
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -64,9 +92,10 @@ impl Output {
         if self.json {
             self.text(&format!("{:#}\n", Value::Object(answer.json.clone())));
         } else {
-            let mut text = answer.lines.join("\n");
-            text.push('\n');
+            let text: String = answer.lines.iter().map(|line| format!("{line}\n")).collect();
             self.text(&text);
+            let errors: String = answer.errors.iter().map(|line| format!("{line}\n")).collect();
+            let _ = std::io::stderr().lock().write_all(errors.as_bytes());
         }
         answer.exit
     }
@@ -119,6 +148,7 @@ struct Told {
     /// What the caller knows beyond the number.
     note: Option<String>,
     code: Option<Code>,
+    name: &'static str,
     what: String,
     fault: Option<&'static str>,
     next: Option<String>,
@@ -130,6 +160,7 @@ impl Told {
         let numbered = |code: Code| Self {
             note: (!outermost.starts_with("error ")).then(|| outermost.clone()),
             code: Some(code),
+            name: code.name(),
             what: code.what().to_owned(),
             fault: Some(code.fault().name()),
             next: Some(code.next().to_owned()),
@@ -138,20 +169,57 @@ impl Told {
             return numbered(error.code);
         }
         if let Some(error) = error.downcast_ref::<WalletError>() {
+            let next = error.next().map(str::to_owned);
             return match error.code() {
-                Some(code) => numbered(code),
+                Some(code) => Self { next, ..numbered(code) },
                 None => Self {
-                    note: None,
+                    note: (outermost != error.to_string()).then_some(outermost),
                     code: None,
+                    name: error.name(),
                     what: error.to_string(),
-                    fault: matches!(error, WalletError::Operator(_)).then_some("operator"),
-                    next: error.next().map(str::to_owned),
+                    fault: Some(error.fault()),
+                    next,
                 },
             };
         }
-        let what = format!("{error:#}");
-        let next = error.is::<Usage>().then(|| "see `counterfoil help`".to_owned());
-        Self { note: None, code: None, what, fault: error.is::<Usage>().then_some("caller"), next }
+        let plain = |name, fault, next: &str| Self {
+            note: None,
+            code: None,
+            name,
+            what: chain(error),
+            fault: Some(fault),
+            next: Some(next.to_owned()),
+        };
+        if let Some(Trouble { name, fault, next, .. }) = error.downcast_ref::<Trouble>() {
+            return plain(name, fault, next);
+        }
+        if error.is::<Usage>() {
+            return plain("Usage", "caller", "see `counterfoil help`");
+        }
+        if let Some(error) = error.downcast_ref::<OperatorError>() {
+            return match error {
+                OperatorError::Exists(_) => plain("OperatorExists", "caller", "choose another --dir"),
+                OperatorError::NotAnOperator(_) => plain("NoOperator", "caller", "check --dir"),
+                OperatorError::Options(_) => plain("Usage", "caller", "see `counterfoil operator help`"),
+                OperatorError::NotLoopback(_) => plain("NotLoopback", "caller", "listen on 127.0.0.1"),
+                OperatorError::Listen(_) => {
+                    plain("CannotListen", "caller", "choose another --listen, or end what listens there")
+                }
+                OperatorError::AlreadyServed(_) => {
+                    plain("AlreadyServed", "caller", "end the other process first")
+                }
+                OperatorError::File { .. } => {
+                    plain("File", "host", "check that the folder is there and yours")
+                }
+                OperatorError::Rail(_) => plain("Rail", "operator", "check the rail, then try again"),
+                OperatorError::Random => plain("NoRandomness", "host", "try again"),
+                _ => plain("OperatorDamaged", "operator", "put a good copy of the operator's folder back"),
+            };
+        }
+        if error.chain().any(|cause| cause.is::<std::io::Error>()) {
+            return plain("File", "host", "check that the file is there, and yours");
+        }
+        plain("Failed", "host", "put right what is said above, then run the command again")
     }
 
     fn lines(&self) -> Vec<String> {
@@ -168,13 +236,25 @@ impl Told {
     fn json(&self) -> Value {
         json!({
             "code": self.code.map(Code::number),
-            "name": self.code.map(Code::name),
+            "name": self.name,
             "what": self.what,
             "note": self.note,
             "fault": self.fault,
             "next": self.next,
         })
     }
+}
+
+/// An error and what led to it. Libraries often repeat in an error what it is caused by.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// Lines of columns, each as wide as its widest cell. The columns in `right` are set to the right.

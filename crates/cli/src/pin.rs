@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail};
 use counterfoil_wallet::Pin;
 use zeroize::Zeroizing;
 
+use crate::output::{Trouble, Usage};
+
 /// More than any PIN file has.
 const LINE_BYTES_MAX: u64 = 256;
 
@@ -44,30 +46,37 @@ impl PinArgs {
         }
     }
 
-    /// The PIN that a new wallet is to have; `None` for none.
-    pub(crate) fn chosen(&self) -> Result<Option<Pin>> {
+    /// The PIN that a new wallet is to have. A wallet without one stays so for ever, so that is never a default.
+    pub(crate) fn chosen(&self) -> Result<Pin> {
         if let Some(pin) = self.given()? {
-            return Ok(Some(pin));
+            return Ok(pin);
         }
         if std::io::stdin().is_terminal() {
-            let pin = ask("choose a PIN of 4 to 12 digits (empty for none): ")?;
+            let pin = ask("choose a PIN of 4 to 12 digits: ")?;
             if pin.0.is_empty() {
-                return Ok(None);
+                bail!(no_pin());
             }
             if ask("the same PIN again: ")? != pin {
                 bail!("the two PINs differ; nothing was done");
             }
-            return Ok(Some(pin));
+            return Ok(pin);
         }
-        // Whoever started us may have left a pipe open that nobody writes to: no PIN is a choice here, so do not wait
-        // for ever.
+        // Whoever started us may have left a pipe open that nobody writes to: do not wait for ever.
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || sender.send(first_line(std::io::stdin().lock())));
         match receiver.recv_timeout(PIPE_TIME_MAX) {
-            Ok(line) => line,
-            Err(_) => Ok(None),
+            Ok(line) => line?.ok_or_else(|| no_pin().into()),
+            Err(_) => bail!(no_pin()),
         }
     }
+}
+
+fn no_pin() -> Usage {
+    Usage(
+        "no PIN was given; name a file that holds one with --pin-file, or say --no-pin: such a wallet pays small amounts \
+         only, for ever"
+            .to_owned(),
+    )
 }
 
 fn ask(prompt: &str) -> Result<Pin> {
@@ -76,10 +85,15 @@ fn ask(prompt: &str) -> Result<Pin> {
 }
 
 fn from_file(path: &Path) -> Result<Pin> {
-    let named = || format!("the PIN file {}", path.display());
-    let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", named()))?;
-    let line = first_line(std::io::BufReader::new(file)).with_context(named)?;
-    line.with_context(|| format!("{} is empty", named()))
+    let trouble = |why: String| Trouble {
+        name: "PinFile",
+        fault: "caller",
+        what: format!("there is no PIN in the file {}: {why}", path.display()),
+        next: "name a file whose first line is the PIN; no try was used up".to_owned(),
+    };
+    let file = std::fs::File::open(path).map_err(|error| trouble(error.to_string()))?;
+    let line = first_line(std::io::BufReader::new(file)).map_err(|error| trouble(format!("{error:#}")))?;
+    Ok(line.ok_or_else(|| trouble("its first line is empty".to_owned()))?)
 }
 
 fn first_line(reader: impl BufRead) -> Result<Option<Pin>> {

@@ -2,22 +2,32 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use counterfoil_wallet::WalletError;
 use counterfoil_wallet::channel::file::read_message;
 use counterfoil_wire::Wire;
 use counterfoil_wire::cert::RootCert;
 
+use crate::output::Trouble;
+
+fn no_root(what: String) -> Trouble {
+    Trouble {
+        name: "NotARoot",
+        fault: "caller",
+        what,
+        next: "give the operator's operator-root.cbor".to_owned(),
+    }
+}
+
 /// Reads a root and checks that it vouches for itself.
 pub(crate) fn read_root(path: &Path) -> Result<RootCert> {
-    let bytes = read_message(path).with_context(|| format!("cannot read the root in {}", path.display()))?;
+    let bytes = read_message(path).map_err(WalletError::from)?;
     if bytes.starts_with(b"-----BEGIN") || bytes.starts_with(&[0x30, 0x82]) {
-        bail!(
-            "{} is the X.509 form of a certificate; give the operator's operator-root.cbor",
-            path.display()
-        );
+        bail!(no_root(format!("{} is the X.509 form of a certificate", path.display())));
     }
     let root = RootCert::from_bytes(&bytes)
-        .with_context(|| format!("{} does not hold the root of a scheme", path.display()))?;
-    counterfoil_trust::x509::verify_root(&root)?;
+        .map_err(|_| no_root(format!("{} does not hold the root of a scheme", path.display())))?;
+    counterfoil_trust::x509::verify_root(&root)
+        .map_err(|_| no_root(format!("the root in {} does not vouch for itself", path.display())))?;
     Ok(root)
 }

@@ -29,9 +29,15 @@ pub(crate) fn run(wallet: &mut Wallet, output: &Output) -> Result<u8> {
     if let Err(error) = finishing {
         answer.line(output.warn(&format!("an interrupted operation could not be finished: {error}")));
     }
-    let view = View { overview: &overview, rules: rules.as_ref(), currency, kind: wallet.settings().kind };
+    let is_stale = wallet.freshness() == Freshness::Stale;
+    let kind = wallet.settings().kind;
+    let view = View { overview: &overview, rules: rules.as_ref(), currency, kind, is_stale };
     view.tell(&mut answer, output);
-    if wallet.freshness() == Freshness::Stale {
+    if overview.standing == Standing::Suspended {
+        answer.line(output.warn(&format!("error {}: {}", Code::Suspended.number(), Code::Suspended.what())));
+        answer.line(format!("next: {}", Code::Suspended.next()));
+    }
+    if is_stale {
         answer.line(output.warn(&format!(
             "error {}: {}",
             Code::StaleState.number(),
@@ -41,7 +47,9 @@ pub(crate) fn run(wallet: &mut Wallet, output: &Output) -> Result<u8> {
     }
     answer.line(protection(wallet));
     view.json(&mut answer, wallet);
-    Ok(output.answer(&answer))
+    let exit = output.answer(&answer);
+    wallet.acknowledge();
+    Ok(exit)
 }
 
 struct View<'a> {
@@ -49,6 +57,7 @@ struct View<'a> {
     rules: Option<&'a Rules>,
     currency: Currency,
     kind: Kind,
+    is_stale: bool,
 }
 
 impl View<'_> {
@@ -61,6 +70,10 @@ impl View<'_> {
     }
 
     fn headroom(&self) -> Option<Headroom> {
+        // The trusted application of an older copy refuses whatever is asked.
+        if self.is_stale {
+            return Some(Headroom { amount: Amount::ZERO, limit: Code::StaleState });
+        }
         self.rules.and_then(|rules| headroom(self.overview, rules, now_s()))
     }
 
@@ -74,10 +87,13 @@ impl View<'_> {
         if self.kind == Kind::Wallet {
             rows.push(row("spendable", self.amount(overview.spendable)));
             if let Some(Headroom { amount, limit }) = self.headroom() {
-                rows.push(row(
-                    "can pay now",
-                    format!("{}, limited by {}", self.amount(amount), limit_words(limit)),
-                ));
+                let amount = self.amount(amount);
+                let words = match limit {
+                    Code::StaleState => format!("{amount}: this is an older copy ({})", limit.number()),
+                    Code::Suspended => format!("{amount}: {} ({})", limit.what(), limit.number()),
+                    limit => format!("{amount}, limited by {}", limit_words(limit)),
+                };
+                rows.push(row("can pay now", words));
             }
         }
         let name = overview.cert.as_ref().map(|cert| cert.name.as_str()).unwrap_or_default();
@@ -109,14 +125,6 @@ impl View<'_> {
             ));
         }
         answer.lines.extend(table(&rows, &[]));
-        if overview.standing == Standing::Suspended {
-            answer.line(output.warn(&format!(
-                "error {}: {}",
-                Code::Suspended.number(),
-                Code::Suspended.what()
-            )));
-            answer.line(format!("next: {}", Code::Suspended.next()));
-        }
         self.tell_payments(answer);
         self.tell_requests(answer);
         for reason in self.needs_sync() {
@@ -158,7 +166,8 @@ impl View<'_> {
         }
         if self.total(PaymentState::Sent).0 > 0 {
             answer.line(
-                "sent: debited here, no receipt yet. Show the same payment to the payee again, or sync",
+                "sent: debited here, no receipt yet. Show the same payment to the payee again (`counterfoil wallet resend ID --out FILE` \
+                 gives it once more), or sync",
             );
         }
         if self.total(PaymentState::Unresolved).0 > 0 {
@@ -312,7 +321,7 @@ fn cells<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.into_iter().map(str::to_owned).collect()
 }
 
-const fn sent(state: PaymentState) -> bool {
+pub(crate) const fn sent(state: PaymentState) -> bool {
     !matches!(state, PaymentState::Accepted | PaymentState::Declined)
 }
 

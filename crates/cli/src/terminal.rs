@@ -52,6 +52,7 @@ pub(crate) fn run(args: &TerminalArgs, output: &Output) -> Result<u8> {
                 "a display name is 1 to {NAME_MAX} bytes of printable text, without spaces at its ends"
             ))
         })?;
+        enrol.check()?;
         refuse_if_enrolled(&home)?;
         let new = enrol.new_home(Kind::Terminal, named, None)?;
         let (mut terminal, done) = Terminal::enrol(&home, &device, &new, &enrol.operator())?;

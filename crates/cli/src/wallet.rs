@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use counterfoil_wallet::amounts::{AmountError, parse_amount};
+use counterfoil_wallet::amounts::{AmountError, format_amount, parse_amount};
 use counterfoil_wallet::channel::file::read_message;
 use counterfoil_wallet::{
-    Counter, Done, Home, HttpOperator, Kind, NewHome, Operation, Order, Pin, Wallet, WalletError,
+    Counter, Done, Home, HttpOperator, Kind, NewHome, Operation, Order, Outcome, Pin, Wallet, WalletError,
     reference_of,
 };
 use counterfoil_wire::cert::{Name, RootCert};
@@ -62,6 +62,9 @@ enum WalletCommand {
         enrol: EnrolArgs,
         #[command(flatten)]
         pin: PinArgs,
+        /// No PIN, for ever: the wallet pays small amounts only
+        #[arg(long, conflicts_with = "pin_file")]
+        no_pin: bool,
     },
     /// Move value from the account behind the wallet into it (online)
     Fund {
@@ -112,6 +115,13 @@ enum WalletCommand {
     Reclaim {
         /// The decline
         file: PathBuf,
+    },
+    /// Give a payment that is still in flight once more: the same bytes, nothing is debited
+    Resend {
+        /// The start of its identifier, as `show` prints it
+        id: String,
+        #[command(flatten)]
+        out: OutArg,
     },
     /// Hand on revocation list and proofs (--out), or take what another device hands on
     Gossip(GossipArgs),
@@ -202,6 +212,18 @@ pub(crate) struct GossipArgs {
 }
 
 impl EnrolArgs {
+    /// What cannot be meant, before a folder is made for it.
+    pub(crate) fn check(&self) -> Result<()> {
+        for (option, value) in
+            [("--account", &self.account), ("--psp", &self.psp), ("--operator", &self.operator)]
+        {
+            if value.trim().is_empty() {
+                bail!(Usage(format!("{option} is empty")));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn new_home(&self, kind: Kind, name: Name, pin: Option<Pin>) -> Result<NewHome> {
         let root: Option<RootCert> = self.operator_root.as_deref().map(root::read_root).transpose()?;
         Ok(NewHome {
@@ -236,7 +258,7 @@ impl RequestArgs {
         let operation = Operation::Request { amount, standing: self.standing };
         Ok(Order {
             out: Some(self.out.out.clone()),
-            reference: self.reference.get(),
+            reference: self.reference.get()?,
             ..Order::new(operation)
         })
     }
@@ -245,6 +267,7 @@ impl RequestArgs {
 impl AnswerArgs {
     /// The order that `operation` makes of the payment.
     pub(crate) fn order(&self, operation: impl FnOnce(Vec<u8>) -> Operation) -> Result<Order> {
+        not_the_input(&self.file, &self.out.out)?;
         Ok(Order { out: Some(self.out.out.clone()), ..Order::new(operation(message(&self.file)?)) })
     }
 }
@@ -263,16 +286,21 @@ impl GossipArgs {
 }
 
 impl ReferenceArg {
-    fn get(&self) -> Option<counterfoil_wire::Reference> {
-        self.reference.as_deref().map(reference_of)
+    fn get(&self) -> Result<Option<counterfoil_wire::Reference>> {
+        if self.reference.as_deref().is_some_and(|text| text.trim().is_empty()) {
+            bail!(Usage("--ref is empty, which would make one operation of many".to_owned()));
+        }
+        Ok(self.reference.as_deref().map(reference_of))
     }
 }
 
 pub(crate) fn run(args: &WalletArgs, output: &Output) -> Result<u8> {
     let (home, device) = (args.place.home(), args.place.device()?);
-    if let WalletCommand::Enrol { enrol, pin } = &args.command {
+    if let WalletCommand::Enrol { enrol, pin, no_pin } = &args.command {
+        enrol.check()?;
         refuse_if_enrolled(&home)?;
-        let new = enrol.new_home(Kind::Wallet, Name::default(), pin.chosen()?)?;
+        let pin = if *no_pin { None } else { Some(pin.chosen()?) };
+        let new = enrol.new_home(Kind::Wallet, Name::default(), pin)?;
         let (mut wallet, done) = Wallet::enrol(&home, &device, &new, &enrol.operator())?;
         return finish(&mut wallet, output, Ok(done));
     }
@@ -285,22 +313,25 @@ pub(crate) fn run(args: &WalletArgs, output: &Output) -> Result<u8> {
         WalletCommand::Fund { amount, reference } => {
             let amount = read_amount(amount, currency)?;
             let operator = operator_of(&wallet);
-            wallet.fund(amount, reference.get(), &operator).map_err(Into::into)
+            let reference = reference.get()?;
+            wallet.fund(amount, reference, &operator).map_err(Into::into)
         }
         WalletCommand::Defund { amount, reference, pin } => {
             let amount = read_amount(amount, currency)?;
             let operator = operator_of(&wallet);
+            let reference = reference.get()?;
             with_pin(&mut wallet, pin, "PIN: ", |wallet, pin| {
-                wallet.defund(amount, reference.get(), pin, &operator)
+                wallet.defund(amount, reference, pin, &operator)
             })
         }
         WalletCommand::Sync => return sync(&mut wallet, output),
         WalletCommand::Request(request) => perform(&mut wallet, request.order(currency)?),
         WalletCommand::Pay { file, amount, reference, pin, out } => {
             let amount = amount.as_deref().map(|text| read_amount(text, currency)).transpose()?;
+            not_the_input(file, &out.out)?;
             let operation = Operation::Pay { request: message(file)?, amount };
             let order =
-                Order { out: Some(out.out.clone()), reference: reference.get(), ..Order::new(operation) };
+                Order { out: Some(out.out.clone()), reference: reference.get()?, ..Order::new(operation) };
             with_pin(&mut wallet, pin, "PIN: ", |wallet, pin| wallet.perform(Order { pin, ..order.clone() }))
         }
         WalletCommand::Accept(answer) => {
@@ -315,6 +346,11 @@ pub(crate) fn run(args: &WalletArgs, output: &Output) -> Result<u8> {
         WalletCommand::Reclaim { file } => {
             perform(&mut wallet, Order::new(Operation::Reclaim { decline: message(file)? }))
         }
+        WalletCommand::Resend { id, out } => {
+            let payment = sent_payment(&mut wallet, id)?;
+            let order = Order { out: Some(out.out.clone()), ..Order::new(Operation::Resend { payment }) };
+            perform(&mut wallet, order)
+        }
         WalletCommand::Gossip(gossip) => perform(&mut wallet, gossip.order()?),
         WalletCommand::Enrol { .. } | WalletCommand::Show => return Ok(0),
     };
@@ -324,10 +360,8 @@ pub(crate) fn run(args: &WalletArgs, output: &Output) -> Result<u8> {
 /// An enrolled wallet needs no second PIN: say so before one is asked for.
 pub(crate) fn refuse_if_enrolled(home: &Home) -> Result<()> {
     let pending = home.dir().join("pending-online.json").exists();
-    let has_rules = std::fs::read_dir(home.dir()).is_ok_and(|entries| {
-        entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("rules-"))
-    });
-    if home.settings()?.is_some() && has_rules && !pending {
+    home.check_complete()?;
+    if home.settings()?.is_some() && home.was_enrolled() && !pending {
         return Err(WalletError::Refused(Code::AlreadyEnrolled.into()).into());
     }
     Ok(())
@@ -353,20 +387,92 @@ pub(crate) fn finish(wallet: &mut Wallet, output: &Output, done: Result<Done>) -
         Ok(done) => {
             let is_terminal = wallet.settings().kind == Kind::Terminal;
             words::tell_done(&mut answer, &done, currency?, is_terminal);
+            if let Outcome::Declined(declined) = &done.outcome
+                && let Some(figure) = limit_figure(wallet, declined.reason)
+            {
+                answer.line(format!("note: {figure}"));
+            }
             let exit = output.answer(&answer);
             wallet.acknowledge();
             Ok(exit)
         }
         Err(error) => {
             output.aside(&answer);
-            Err(error)
+            wallet.acknowledge();
+            let figure = error.downcast_ref::<WalletError>().and_then(WalletError::code);
+            if let Some(figure) = figure.and_then(|code| limit_figure(wallet, code)) {
+                return Err(error.context(figure));
+            }
+            let Some(WalletError::NotWritten { outcome, .. }) = error.downcast_ref::<WalletError>() else {
+                return Err(error);
+            };
+            let what = currency.ok().and_then(|currency| words::done_unwritten(outcome, currency));
+            Err(match what {
+                Some(what) => error.context(what),
+                None => error,
+            })
         }
     }
+}
+
+/// The figure behind a refusal, where the rules at hand name it.
+fn limit_figure(wallet: &mut Wallet, code: Code) -> Option<String> {
+    let (overview, rules, currency) =
+        (wallet.overview().ok()?, wallet.rules().ok()??, wallet.currency().ok()?);
+    let limits = rules.limits(overview.grade)?;
+    let amount = |amount| format_amount(amount, currency);
+    let limit = match code {
+        Code::PaymentTooLarge => limits.payment_max,
+        Code::BalanceTooLarge => limits.balance_max,
+        Code::TotalSinceSync => limits.sync_total_max,
+        Code::InsufficientFunds => {
+            return Some(format!("the balance is {}", amount(overview.funded.plus(overview.received)?)));
+        }
+        Code::RespendShare => {
+            return Some(format!("{} can be spent before a sync", amount(overview.spendable)));
+        }
+        _ => return None,
+    };
+    Some(format!("the limit is {}", amount(limit)))
+}
+
+/// The payment sent whose identifier starts with `id`.
+fn sent_payment(wallet: &mut Wallet, id: &str) -> Result<[u8; 32]> {
+    let id = id.to_ascii_lowercase();
+    if id.len() < 8 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        bail!(Usage("name a payment by 8 hexadecimal digits or more, as `show` prints them".to_owned()));
+    }
+    let overview = wallet.overview()?;
+    let mut found: Vec<[u8; 32]> = overview
+        .payments
+        .iter()
+        .filter(|row| show::sent(row.state) && row.id.to_string().starts_with(&id))
+        .map(|row| row.id.0)
+        .collect();
+    found.dedup();
+    match found.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(WalletError::Refused(Code::PaymentUnknown.into()).into()),
+        _ => bail!(Usage("several payments start like this; name more digits".to_owned())),
+    }
+}
+
+/// The message that was read may be the only copy there is.
+fn not_the_input(file: &Path, out: &Path) -> Result<()> {
+    let same = match (file.canonicalize(), out.canonicalize()) {
+        (Ok(file), Ok(out)) => file == out,
+        _ => file == out,
+    };
+    if same {
+        bail!(Usage(format!("--out names the file that is read, {}; choose another one", file.display())));
+    }
+    Ok(())
 }
 
 /// Settles with the operator.
 pub(crate) fn sync(wallet: &mut Wallet, output: &Output) -> Result<u8> {
     let operator = operator_of(wallet);
+    let was_blocked = wallet.overview()?.pin_tries == Some(0);
     let report = wallet.sync(&operator);
     let (finished, currency) = (wallet.take_finished(), wallet.currency()?);
     let mut answer = Answer::default();
@@ -374,10 +480,18 @@ pub(crate) fn sync(wallet: &mut Wallet, output: &Output) -> Result<u8> {
     match report {
         Ok(report) => {
             words::tell_sync(&mut answer, &report, currency, true);
-            Ok(output.answer(&answer))
+            let unblocked = was_blocked && wallet.overview()?.pin_tries.is_some_and(|tries| tries > 0);
+            if unblocked {
+                answer.line("the PIN is unblocked");
+            }
+            answer.set("pin_unblocked", unblocked);
+            let exit = output.answer(&answer);
+            wallet.acknowledge();
+            Ok(exit)
         }
         Err(error) => {
             output.aside(&answer);
+            wallet.acknowledge();
             Err(error.into())
         }
     }
@@ -391,14 +505,28 @@ fn with_pin(
     mut operation: impl FnMut(&mut Wallet, Option<Pin>) -> Result<Done, WalletError>,
 ) -> Result<Done> {
     let given = args.given()?;
-    match operation(wallet, given.clone()) {
+    if given.is_some() && wallet.overview()?.pin_tries.is_none() {
+        eprintln!("note: this wallet was enrolled without a PIN; the one that was given counts for nothing");
+    }
+    let tried = match operation(wallet, given.clone()) {
         Err(error) if error.code() == Some(Code::PinRequired) && given.is_none() => {
             let has_pin = wallet.overview()?.pin_tries.is_some();
             if !has_pin {
-                return Err(error).context("this wallet was enrolled without a PIN");
+                return Err(error).context("this wallet was enrolled without a PIN, and will never have one");
             }
             let pin = args.needed(prompt)?;
-            Ok(operation(wallet, Some(pin))?)
+            operation(wallet, Some(pin))
+        }
+        other => other,
+    };
+    match tried {
+        Err(error) if error.code() == Some(Code::PinWrong) => {
+            let note = match wallet.overview()?.pin_tries {
+                Some(0) => "the PIN is now blocked: ask the PSP to unblock it, then sync".to_owned(),
+                Some(1) => "1 try is left".to_owned(),
+                tries => format!("{} tries are left", tries.unwrap_or_default()),
+            };
+            Err(error).context(note)
         }
         other => Ok(other?),
     }

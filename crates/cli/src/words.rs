@@ -160,6 +160,20 @@ pub(crate) fn tell_done(answer: &mut Answer, done: &Done, currency: Currency, is
     }
 }
 
+/// What was done although its message could not be written.
+pub(crate) fn done_unwritten(outcome: &Outcome, currency: Currency) -> Option<String> {
+    let amount = |amount| format_amount(amount, currency);
+    Some(match outcome {
+        Outcome::Paid(paid) => format!("the payment was made: {} has left", amount(paid.amount)),
+        Outcome::Accepted(accepted) => format!("the payment was taken: {} is yours", amount(accepted.amount)),
+        Outcome::Declined(declined) => {
+            format!("the payment of {} was declined, for good", amount(declined.amount))
+        }
+        Outcome::Requested(_) => "the request was made".to_owned(),
+        _ => return None,
+    })
+}
+
 fn tell_paid(answer: &mut Answer, paid: &Paid, out: &str, currency: Currency) {
     let amount = format_amount(paid.amount, currency);
     let payee = peer(&paid.payee_name, &paid.payee);
@@ -188,17 +202,19 @@ fn tell_declined(answer: &mut Answer, declined: &Declined, out: &str, currency: 
     } else {
         answer.line(format!("declined {amount}: error {}: {}", reason.number(), reason.what()));
         answer.line(format!("fault: {}", reason.fault().name()));
-        answer.line(format!("next: {}", reason.next()));
+        if !reason.next().contains("decline") {
+            answer.line(format!("next: {}; then ask to be paid again", reason.next()));
+        }
         answer.line(format!(
             "nothing was credited, and this payment can never be taken. The decline is in {out}"
         ));
     }
     if is_terminal {
         answer.line(
-            "show it to the payer; a terminal's decline is settled by the operator, once you have claimed",
+            format!("next: give {out} to the payer; a terminal's decline is settled by the operator, once you have claimed"),
         );
     } else {
-        answer.line("show it to the payer, who takes the money back with it");
+        answer.line(format!("next: give {out} to the payer, who reclaims the money with it"));
     }
     again(answer, declined.again, "it had been declined before");
     answer.set("result", "declined").set("amount", money(Some(declined.amount), currency));
@@ -218,10 +234,10 @@ fn tell_funded(answer: &mut Answer, funded: &Funded, currency: Currency) {
         }
         Some(problem) => {
             let code = problem.code.unwrap_or(Code::RailRefused);
-            answer.line(format!("error {}: {}", code.number(), code.what()));
-            answer.line(format!("fault: {}", code.fault().name()));
-            answer.line(format!("next: {}", code.next()));
-            answer.line(format!("nothing was funded; the order of {amount} is closed"));
+            answer.complain(format!("error {}: {}", code.number(), code.what()));
+            answer.complain(format!("fault: {}", code.fault().name()));
+            answer.complain(format!("next: {}", code.next()));
+            answer.complain(format!("nothing was funded; the order of {amount} is closed"));
             answer.set("result", "refused");
             let (number, name) = (code.number(), code.name());
             let (what, fault, next) = (code.what(), code.fault().name(), code.next());
@@ -279,8 +295,9 @@ pub(crate) fn tell_sync(answer: &mut Answer, report: &SyncReport, currency: Curr
     }
     if report.standing == Standing::Suspended {
         let (what, next) = (Code::Suspended.what(), Code::Suspended.next());
-        answer.line(format!("error {}: {what}", Code::Suspended.number()));
-        answer.line(format!("next: {next}"));
+        answer.complain(format!("error {}: {what}", Code::Suspended.number()));
+        answer.complain(format!("fault: {}", Code::Suspended.fault().name()));
+        answer.complain(format!("next: {next}"));
         answer.exit = REFUSED;
     }
     let ids = |ids: &[counterfoil_wire::Digest]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();

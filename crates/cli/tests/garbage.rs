@@ -103,3 +103,71 @@ fn what_cannot_be_meant_is_refused_before_anything_happens() {
     assert!(told["error"]["what"].as_str().unwrap().contains("decimals"));
     assert_eq!(world.show("anna"), before);
 }
+
+#[test]
+fn every_failure_has_a_name_a_fault_and_a_next_step() {
+    let world = World::new();
+    world.wallet("anna", "", "10.00");
+    world.wallet("ben", "", "0");
+    world.offline("wallet --home ben request 2 --out r.cbor").ok();
+    world.offline("wallet --home anna pay r.cbor --out p.cbor").ok();
+    std::fs::write(world.path("text"), "pay me").unwrap();
+    std::fs::write(world.path("broken.png"), b"\x89PNG\r\n\x1a\nno picture").unwrap();
+    for (line, exit, code, name) in [
+        ("wallet --home anna pay missing --out o.cbor", 1, None, "CannotRead"),
+        ("wallet --home anna pay op --out o.cbor", 1, None, "CannotRead"),
+        ("wallet --home anna pay broken.png --out o.cbor", 1, Some(100), "NotAMessage"),
+        ("wallet --home anna gossip p.cbor", 1, Some(105), "WrongKind"),
+        ("wallet --home anna request 1 --out nowhere/o.cbor", 1, None, "CannotWrite"),
+        ("wallet --home anna request 1 --out o.txt", 1, None, "UnknownExtension"),
+        ("wallet --home anna request 1 --out p.cbor", 1, None, "FileExists"),
+        ("wallet --home anna --device nowhere show", 1, None, "OtherDevice"),
+        ("wallet --home nowhere show", 1, Some(500), "NotEnrolled"),
+        ("wallet --home anna defund 1 --pin-file missing", 1, None, "PinFile"),
+        ("wallet --home anna fund 1 --ref=", 2, None, "Usage"),
+        ("wallet --home anna pay", 2, None, "Usage"),
+        ("nonsense", 2, None, "Usage"),
+        ("inspect p.cbor --operator-root text", 1, None, "NotARoot"),
+        ("operator audit --dir nowhere", 1, None, "NoOperator"),
+    ] {
+        let told = world.online(&format!("{line} --json")).exits(exit).json();
+        let error = &told["error"];
+        assert_eq!(error["name"], name, "{line}: {told:#}");
+        assert_eq!(error["code"].as_u64(), code, "{line}: {told:#}");
+        assert!(error["fault"].is_string() && error["next"].is_string(), "{line}: {told:#}");
+    }
+    assert!(!world.path("nowhere").exists());
+    let taken = world.url.trim_start_matches("http://");
+    world.online("operator init --dir second").ok();
+    let told = world.online(&format!("operator serve --dir second --listen {taken}")).exits(1);
+    told.says(&format!("cannot listen on {taken}")).says("fault: caller");
+    world.online("wallet --help").ok().says("resend");
+}
+
+#[test]
+fn a_damaged_home_is_told_plainly() {
+    let world = World::new();
+    let enrol = |home: &str| {
+        world.online(&format!(
+            "wallet --home {home} enrol --operator {} --psp alpha --account {home} --no-pin",
+            world.url
+        ))
+    };
+    for home in ["a", "b", "c"] {
+        enrol(home).ok();
+    }
+    for slot in ["slot-0", "slot-1"] {
+        let _ = std::fs::remove_file(world.path("a").join(slot));
+    }
+    std::fs::remove_file(world.path("b/wallet.json")).unwrap();
+    std::fs::write(world.path("c/wallet.json"), "{}").unwrap();
+    for (home, words) in [
+        ("a", "error 511: a record of the wallet's own is damaged"),
+        ("b", "wallet.json is missing"),
+        ("c", "put back a copy of wallet.json"),
+    ] {
+        for gave in [world.offline(&format!("wallet --home {home} show")), enrol(home)] {
+            gave.exits(1).says(words).says("another home");
+        }
+    }
+}

@@ -337,3 +337,111 @@ fn an_answer_to_an_enrolment_may_be_lost() {
     }
     world.audit();
 }
+
+#[test]
+fn a_payment_whose_file_cannot_be_written_is_told_and_never_made_twice() {
+    let world = World::new();
+    world.wallet("anna", "", "100.00");
+    world.wallet("ben", "", "0");
+    world.offline("wallet --home ben request --standing --out s.cbor").ok();
+    let device = world.path("device");
+    // Something takes the place of the file between the check and the write, as a full disk would.
+    struct Blocking {
+        inner: Box<dyn Element>,
+        out: PathBuf,
+    }
+    impl Element for Blocking {
+        fn process(&mut self, command: &[u8]) -> Vec<u8> {
+            let answer = self.inner.process(command);
+            std::fs::write(&self.out, b"in the way").unwrap();
+            answer
+        }
+        fn counter_kind(&self) -> CounterKind {
+            self.inner.counter_kind()
+        }
+        fn freshness(&self) -> Freshness {
+            self.inner.freshness()
+        }
+    }
+    let home = Home::new(world.path("anna"));
+    let settings = home.settings().unwrap().unwrap();
+    let inner = native_element(&home, &device, &settings).unwrap();
+    let out = world.path("a.cbor");
+    let element = Box::new(Blocking { inner, out: out.clone() });
+    let mut wallet = Wallet::with_element(home, settings, element);
+    let pay = Operation::Pay { request: message(&world, "s.cbor"), amount: Amount::new(300) };
+    let failed = wallet.perform(Order { out: Some(out.clone()), ..Order::new(pay) });
+    assert!(matches!(failed, Err(WalletError::NotWritten { .. })), "{failed:?}");
+    drop(wallet);
+    assert_eq!(std::fs::read(&out).unwrap(), b"in the way");
+
+    // The same file once more, then another: one payment, and no second one.
+    world
+        .offline("wallet --home anna pay s.cbor --amount 3 --out a.cbor")
+        .exits(1)
+        .says("the payment was made: 3.00 EUR has left")
+        .says("next: run the same command again, with any --out");
+    let told = world.offline("wallet --home anna pay s.cbor --amount 3 --out a.cbor --json").exits(1).json();
+    assert_eq!(told["error"]["name"], "MessageNotWritten", "{told:#}");
+    world
+        .offline("wallet --home anna pay s.cbor --amount 3 --out ok.cbor")
+        .ok()
+        .says("this finishes the interrupted payment")
+        .says("3.00 EUR");
+    assert_eq!(world.balance("anna"), 9700);
+    world.offline("wallet --home ben accept ok.cbor --out c.cbor").ok().says("received 3.00 EUR");
+    // Once it was told, the same words are a new payment.
+    world.offline("wallet --home anna pay s.cbor --amount 3 --out ok2.cbor").ok().says("sent 3.00 EUR");
+    assert_eq!(world.balance("anna"), 9400);
+}
+
+#[test]
+fn nothing_is_written_over_and_a_payment_in_flight_can_be_had_again() {
+    let world = World::new();
+    world.wallet("anna", "", "100.00");
+    world.wallet("ben", "", "0");
+    let read = |name: &str| message(&world, name);
+    world.offline("wallet --home ben request --standing --out s.cbor").ok();
+    world.offline("wallet --home ben request 2 --out r.cbor").ok();
+    let request = read("s.cbor");
+    world
+        .offline("wallet --home anna pay s.cbor --amount 3 --out s.cbor")
+        .exits(2)
+        .says("--out names the file");
+    world.offline("wallet --home anna pay s.cbor --amount 3 --out ./s.cbor").exits(2);
+    world.offline("wallet --home anna pay s.cbor --amount 3 --out r.cbor").exits(1).says("is there already");
+    assert_eq!((world.balance("anna"), read("s.cbor")), (10_000, request));
+
+    world.offline("wallet --home anna pay s.cbor --amount 3 --out p.cbor").ok();
+    let payment = read("p.cbor");
+    world.offline("wallet --home anna pay s.cbor --amount 4 --out p.cbor").exits(1).says("is there already");
+    world.offline("wallet --home anna pay s.cbor --amount 3 --out p.cbor").exits(1).says("is there already");
+    world.offline("wallet --home anna pay r.cbor --out p.cbor").exits(1).says("is there already");
+    assert_eq!((world.balance("anna"), read("p.cbor")), (9_700, payment.clone()));
+    // What gives the same bytes again may have the same name: one request, one reference.
+    for again in ["r.cbor --out q.cbor", "s.cbor --amount 5 --ref tea --out t.cbor"] {
+        for _ in 0..2 {
+            world.offline(&format!("wallet --home anna pay {again}")).ok();
+        }
+    }
+    assert_eq!(world.balance("anna"), 9_000);
+
+    let shown = world.offline("wallet --home anna show").ok().says("wallet resend ID");
+    let line = shown.out.lines().find(|line| line.contains("3.00 EUR") && line.contains(" to ")).unwrap();
+    let id = line.split_whitespace().last().unwrap();
+    std::fs::remove_file(world.path("p.cbor")).unwrap();
+    world
+        .offline(&format!("wallet --home anna resend {id} --out p.cbor"))
+        .ok()
+        .says("nothing was debited twice");
+    world.offline(&format!("wallet --home anna resend {id} --out p.cbor")).ok();
+    assert_eq!(read("p.cbor"), payment);
+    world.offline(&format!("wallet --home anna resend {id} --out q.cbor")).exits(1).says("is there already");
+    world.offline("wallet --home anna resend 0000000000000000 --out x.cbor").exits(1).says("error 309");
+    world.offline("wallet --home anna resend xyz --out x.cbor").exits(2);
+    world.offline("wallet --home ben accept p.cbor --out c.cbor").ok();
+    world.offline("wallet --home ben accept p.cbor --out c.cbor").ok().says("nothing was credited twice");
+    world.offline("wallet --home anna confirm c.cbor").ok();
+    world.offline(&format!("wallet --home anna resend {id} --out x.cbor")).exits(1).says("error 310");
+    assert_eq!(world.balance("anna"), 9_000);
+}

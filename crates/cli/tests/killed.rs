@@ -57,7 +57,7 @@ fn without_a_reference_the_interrupted_payment_is_finished_and_told() {
     world.wallet("anna", "", "100.00");
     world.wallet("ben", "", "0");
     world.offline("wallet --home ben request --standing --out s.cbor").ok();
-    let pay = "wallet --home anna pay s.cbor --amount 1.00 --out p.cbor";
+    let pay = "wallet --home anna pay s.cbor --amount 1.00 --out !p.cbor";
     let whole = time_of(&world, pay);
     let (mut finished, mut paid) = (0, 1);
     for round in 0..ROUNDS {

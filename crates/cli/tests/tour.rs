@@ -34,11 +34,11 @@ fn from_enrolment_to_a_sound_audit() {
     world.offline("wallet --home ben request 60 --out r.cbor --ref invoice-1").ok();
     world.offline("wallet --home anna pay r.cbor --out p.cbor").exits(1).says("error 403");
     world
-        .piped("wallet --home anna pay r.cbor --out p.cbor", "0000\n")
+        .piped("wallet --home anna pay r.cbor --out !p.cbor", "0000\n")
         .exits(1)
         .says("error 404")
         .says("fault: holder");
-    world.piped("wallet --home anna pay r.cbor --out p.cbor", &format!("{PIN}\n")).ok();
+    world.piped("wallet --home anna pay r.cbor --out !p.cbor", &format!("{PIN}\n")).ok();
     world.offline("wallet --home ben accept p.cbor --out c.cbor").ok();
     world.offline("wallet --home ben accept p.cbor --out c2.cbor").ok().says("nothing was credited twice");
     assert_eq!(std::fs::read(world.path("c.cbor")).unwrap(), std::fs::read(world.path("c2.cbor")).unwrap());
@@ -46,9 +46,9 @@ fn from_enrolment_to_a_sound_audit() {
     world.offline("wallet --home anna pay r.cbor --out p2.cbor").ok().says("nothing was debited twice");
     assert_eq!(std::fs::read(world.path("p.cbor")).unwrap(), std::fs::read(world.path("p2.cbor")).unwrap());
     // Received value goes on, offline: transitivity.
-    world.offline("wallet --home anna request 5 --out r.cbor").ok();
-    world.offline("wallet --home ben pay r.cbor --out p.cbor").ok();
-    world.offline("wallet --home anna accept p.cbor --out c.cbor").ok();
+    world.offline("wallet --home anna request 5 --out !r.cbor").ok();
+    world.offline("wallet --home ben pay r.cbor --out !p.cbor").ok();
+    world.offline("wallet --home anna accept p.cbor --out !c.cbor").ok();
     world.offline("wallet --home ben confirm c.cbor").ok();
     assert_eq!((world.balance("anna"), world.balance("ben")), (3270, 5500));
 
@@ -91,7 +91,11 @@ fn a_payment_that_is_not_taken_comes_back() {
     world.offline("wallet --home ben request 60 --out r.png").ok();
     world.offline("wallet --home anna pay r.png --pin-file pin --out p.png").ok();
     let refused = world.offline("wallet --home ben accept p.png --out d.png").exits(3);
-    refused.says("error 402: the balance would pass the holding limit").says("next: defund or spend first");
+    refused
+        .says("error 402: the balance would pass the holding limit")
+        .says("next: defund or spend first")
+        .says("the limit is 1000.00 EUR")
+        .says("next: give d.png to the payer, who reclaims the money with it");
     assert_eq!(world.balance("ben"), 95_000);
     let again = world.offline("wallet --home ben accept p.png --out d.png --json").exits(3).json();
     assert_eq!((&again["result"], &again["reason"]["code"]), (&"declined".into(), &402.into()));
@@ -150,7 +154,7 @@ fn an_account_that_does_not_cover_the_order_is_told_by_number() {
     for home in ["one", "two"] {
         world
             .online(&format!(
-                "wallet --home {home} enrol --operator {url} --psp alpha --account shared --counter file"
+                "wallet --home {home} enrol --operator {url} --psp alpha --account shared --counter file --no-pin"
             ))
             .ok();
     }
@@ -186,24 +190,40 @@ fn enrolment_is_held_to_the_root_and_to_its_first_choice() {
     let world = World::new();
     let url = &world.url;
     let enrol = format!("--operator {url} --psp alpha --account a");
+    let unlocked = format!("{enrol} --no-pin");
     world.online(&format!("wallet --home w enrol {enrol} --psp2 x")).exits(2);
     world
-        .online(&format!("wallet --home w enrol --operator {url} --psp nobody --account a"))
+        .online(&format!("wallet --home w enrol --operator {url} --psp nobody --account a --no-pin"))
         .exits(1)
         .says("error 600");
     assert!(!world.path("w/wallet.json").exists(), "a refused enrolment leaves an empty home");
     world.online("operator init --dir other").ok();
     world
-        .online(&format!("wallet --home w enrol {enrol} --operator-root other/operator-root.cbor"))
+        .online(&format!("wallet --home w enrol {unlocked} --operator-root other/operator-root.cbor"))
         .exits(1)
         .says("another operator");
     world.piped(&format!("wallet --home w enrol {enrol}"), "12\n").exits(1).says("error 417");
     world.piped(&format!("wallet --home w enrol {enrol}"), "1234\n").ok();
     assert_eq!(world.show("w")["pin_tries"], 3);
-    world.online(&format!("wallet --home w enrol {enrol}")).exits(1).says("error 501");
+    // A wallet without a PIN is one for ever, so nobody gets it by leaving something out.
+    world.online(&format!("wallet --home p enrol {enrol}")).exits(2).says("--no-pin");
+    world.online(&format!("wallet --home p enrol --operator {url} --psp alpha --account= --no-pin")).exits(2);
+    assert!(!world.path("p").exists());
+    world.online(&format!("wallet --home p enrol {unlocked}")).ok().says("this wallet has no PIN");
+    world.online("wallet --home p fund 5.00").ok();
+    let told = world.online("wallet --home p defund 1.00 --pin-file pin");
+    told.says("was enrolled without a PIN");
+    // Only an enrolment makes a device's key.
+    world
+        .online("wallet --device typo --home w show")
+        .exits(1)
+        .says("no device key in typo")
+        .says("--device");
+    assert!(!world.path("typo").exists());
+    world.online(&format!("wallet --home w enrol {unlocked}")).exits(1).says("error 501");
     world.online("wallet --home nothing show").exits(1).says("error 500");
     world.online("terminal --home w show").exits(1).says("use `counterfoil wallet`");
-    let inside = world.online(&format!("wallet --home v --device v/device enrol {enrol}")).exits(1);
+    let inside = world.online(&format!("wallet --home v --device v/device enrol {unlocked}")).exits(1);
     inside.says("inside the wallet's home");
     world.online("operator init --dir op").exits(1).says("never overwritten");
     world.online("operator activate --dir op --psp nobody --account a").exits(1).says("error 600");
@@ -213,17 +233,34 @@ fn enrolment_is_held_to_the_root_and_to_its_first_choice() {
 #[test]
 fn a_production_operator_wants_activation_codes() {
     let world = World::new();
-    world.online("operator init --dir strict --production --preset digital-euro --json").ok();
+    world.online("operator init --dir strict --production --json").ok();
     let psps = world.online("operator activate --dir strict --psp alpha --account a --json").ok().json();
-    assert!(psps["activation_code"].as_str().is_some_and(|code| code.len() >= 8));
+    let code = psps["activation_code"].as_str().filter(|code| code.len() >= 8).unwrap().to_owned();
+    // The command enrols with it, once.
+    let (mut serving, url) = common::serve(world.dir.path(), "strict", "127.0.0.1:0");
+    let enrol = |home: &str, code: &str| {
+        let code = if code.is_empty() { String::new() } else { format!("--activation-code {code}") };
+        world.online(&format!(
+            "wallet --home {home} enrol --operator {url} --psp alpha --account a --pin-file pin {code}"
+        ))
+    };
+    enrol("none", "").exits(1).says("error 601");
+    enrol("wrong", "00000000").exits(1).says("error 601");
+    enrol("anna", &code).ok().says("enrolled");
+    enrol("again", &code).exits(1).says("error 601").says("ask the PSP for a new one");
+    world.offline("wallet --home anna show").ok();
+    assert!(!world.path("again/wallet.json").exists());
+    serving.kill().unwrap();
+    serving.wait().unwrap();
 }
 
 #[test]
 fn three_wrong_pins_block_until_the_psp_says_otherwise() {
     let world = World::new();
     world.wallet("anna", "", "100.00");
-    for left in [2, 1, 0] {
-        world.piped("wallet --home anna defund 1.00", "9999\n").exits(1).says("error 404");
+    for left in [2, 1, 0_usize] {
+        let told = ["the PIN is now blocked", "1 try is left", "2 tries are left"][left];
+        world.piped("wallet --home anna defund 1.00", "9999\n").exits(1).says("error 404").says(told);
         assert_eq!(world.show("anna")["pin_tries"], left);
     }
     world.piped("wallet --home anna defund 1.00", &format!("{PIN}\n")).exits(1).says("error 405");
@@ -232,7 +269,7 @@ fn three_wrong_pins_block_until_the_psp_says_otherwise() {
     let key = world.show("anna")["key"].as_str().unwrap().to_owned();
     world.online(&format!("operator unblock --dir op {key}")).ok();
     world.online(&format!("operator unblock --dir op {}", "00".repeat(32))).exits(1).says("error 602");
-    world.online("wallet --home anna sync").ok();
+    world.online("wallet --home anna sync").ok().says("the PIN is unblocked");
     world.online("wallet --home anna defund 1.00 --pin-file pin").ok();
     assert_eq!(world.balance("anna"), 9900);
 }
@@ -266,7 +303,8 @@ fn rules_are_explained_and_messages_are_read() {
     world.offline("wallet --home anna gossip --out g.cbor").ok();
     world.offline("inspect g.cbor --operator-root op/operator-root.cbor").ok().says("trust list");
     world.online("operator init --dir other").ok();
-    let foreign = world.offline("inspect r.png --operator-root other/operator-root.cbor --json").ok().json();
+    let foreign =
+        world.offline("inspect r.png --operator-root other/operator-root.cbor --json").exits(1).json();
     assert!(foreign["verifies"]["signature"].as_str().unwrap().starts_with("BAD"), "{foreign:#}");
 }
 
@@ -281,9 +319,9 @@ fn a_copied_wallet_is_caught_by_the_second_payee_and_the_books_name_the_loss() {
         std::fs::copy(entry.path(), world.path("copy").join(entry.file_name())).unwrap();
     }
     for (payer, payee) in [("eve", "ben"), ("copy", "carl")] {
-        world.offline(&format!("wallet --home {payee} request 30 --out r.cbor")).ok();
+        world.offline(&format!("wallet --home {payee} request 30 --out !r.cbor")).ok();
         world.offline(&format!("wallet --home {payer} pay r.cbor --out p-{payee}.cbor")).ok();
-        world.offline(&format!("wallet --home {payee} accept p-{payee}.cbor --out c.cbor")).ok();
+        world.offline(&format!("wallet --home {payee} accept p-{payee}.cbor --out !c.cbor")).ok();
     }
     // Both are final. What one of them hands on is proof to the other, with no network.
     world.offline("wallet --home ben gossip --out g.cbor").ok();
@@ -292,14 +330,33 @@ fn a_copied_wallet_is_caught_by_the_second_payee_and_the_books_name_the_loss() {
     world.offline("wallet --home carl gossip --out proof.cbor").ok();
     let read = world.offline("inspect proof.cbor --operator-root op/operator-root.cbor --json").ok().json();
     assert_eq!(read["proofs"][0]["verifies"], "proven: fork");
-    world.offline("wallet --home carl request 1 --out r.cbor").ok();
+    world.offline("wallet --home carl request 1 --out !r.cbor").ok();
     world.offline("wallet --home eve pay r.cbor --out p.cbor").ok();
-    world.offline("wallet --home carl accept p.cbor --out c.cbor").exits(1).says("error 208");
+    world.offline("wallet --home carl accept p.cbor --out !c.cbor").exits(1).says("error 208");
     for home in ["carl", "ben"] {
         world.online(&format!("wallet --home {home} sync")).ok();
     }
     assert_eq!((world.balance("ben"), world.balance("carl")), (3000, 3000));
     let audit = world.audit();
     assert!(!audit["cases"].as_array().unwrap().is_empty(), "{audit:#}");
-    world.online("operator audit --dir op").ok().says("case:");
+    world.online("operator audit --dir op").ok().says("case:").says("bears the loss of").says("who acts");
+}
+
+#[test]
+fn an_older_copy_is_shown_as_one() {
+    let world = World::new();
+    world.wallet("ben", "", "0");
+    world.wallet("anna", "--counter file", "100.00");
+    let slots = ["slot-0", "slot-1"].map(|slot| world.path("anna").join(slot));
+    let older = slots.clone().map(|slot| std::fs::read(slot).ok());
+    world.offline("wallet --home ben request 5 --out r.cbor").ok();
+    world.offline("wallet --home anna pay r.cbor --out p.cbor").ok();
+    for (slot, bytes) in slots.iter().zip(older) {
+        match bytes {
+            Some(bytes) => std::fs::write(slot, bytes).unwrap(),
+            None => std::fs::remove_file(slot).unwrap_or_default(),
+        }
+    }
+    world.offline("wallet --home anna show").ok().says("can pay now  0.00 EUR: this is an older copy (503)");
+    assert_eq!(world.show("anna")["can_pay_now"]["limit"], 503);
 }

@@ -46,6 +46,9 @@ pub enum OperatorError {
     /// The address cannot be listened on.
     #[error("cannot listen: {0}")]
     Listen(std::io::Error),
+    /// Another process serves this operator.
+    #[error("another process serves the operator in {}", .0.display())]
+    AlreadyServed(PathBuf),
     /// A signed object of the operator's own does not hold.
     #[error("what the operator keeps does not hold: {0}")]
     Damaged(Error),

@@ -259,7 +259,7 @@ fn open_rail(dir: &Path, options: &InitOptions) -> Result<(), OperatorError> {
     rail.open_or_balance(&Account::float(), 0)?;
     let opening = if options.sandbox { SANDBOX_LOSS_FUND_OPENING } else { 0 };
     for psp in options.psps.iter().map(String::as_str).chain([SCHEME]) {
-        rail.open_or_balance(&Account::loss_fund(psp), opening)?;
+        rail.open_or_balance(&Account::loss_fund(psp, options.rules.loss_fund.as_str()), opening)?;
     }
     Ok(())
 }

@@ -42,10 +42,13 @@ pub mod store;
 use std::path::Path;
 
 pub use domain::audit::AuditReport;
+pub use domain::reason::Reason;
 pub use error::{OperatorError, Refusal};
 pub use init::{InitOptions, InitReport, init};
 pub use serve::serve;
-pub use service::{Activation, Clock, Service, audit_folder as audit, system_clock};
+pub use service::{
+    Activation, Clock, Service, audit_folder as audit, reasons_in_folder as reasons, system_clock,
+};
 
 use counterfoil_wire::KeyId;
 
@@ -53,8 +56,13 @@ use counterfoil_wire::KeyId;
 ///
 /// # Errors
 /// Those of [`Service::open`] and [`Service::create_activation`].
-pub fn create_activation(dir: &Path, psp: &str, account: &str) -> Result<Activation, OperatorError> {
-    Ok(Service::open(dir, system_clock())?.create_activation(psp, account)?)
+pub fn create_activation(
+    dir: &Path,
+    psp: &str,
+    account: &str,
+    name: &str,
+) -> Result<Activation, OperatorError> {
+    Ok(Service::open(dir, system_clock())?.create_activation(psp, account, name)?)
 }
 
 /// Has the next settlement of the wallet with this key unblock its PIN, also while the operator serves.

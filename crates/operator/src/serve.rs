@@ -1,5 +1,6 @@
 //! The service as a process.
 
+use std::fs::File;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,7 +16,7 @@ use crate::{api, jobs};
 /// as the variable `RUST_LOG` says, unless the process has a subscriber already. Blocks the thread.
 ///
 /// # Errors
-/// [`OperatorError::NotLoopback`], [`OperatorError::Listen`], and those of [`Service::open`] and
+/// [`OperatorError::NotLoopback`], [`OperatorError::AlreadyServed`], [`OperatorError::Listen`], and those of [`Service::open`] and
 /// [`Service::catch_up`].
 pub fn serve(dir: &Path, listen: SocketAddr, ready: impl FnOnce(SocketAddr)) -> Result<(), OperatorError> {
     if !listen.ip().is_loopback() {
@@ -25,6 +26,10 @@ pub fn serve(dir: &Path, listen: SocketAddr, ready: impl FnOnce(SocketAddr)) -> 
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     let service = Service::open(dir, system_clock())?;
+    let path = dir.join("serving");
+    let serving = File::options().create(true).truncate(false).write(true).open(&path);
+    let serving = serving.map_err(|source| OperatorError::File { path, source })?;
+    serving.try_lock().map_err(|_| OperatorError::AlreadyServed(dir.to_owned()))?;
     service.catch_up()?;
     let runtime = tokio::runtime::Runtime::new().map_err(OperatorError::Listen)?;
     runtime.block_on(async {

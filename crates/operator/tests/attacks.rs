@@ -11,7 +11,7 @@ use counterfoil_trust::{SigningKey, header_id, key_id, open, seal, sha256};
 use counterfoil_wire::cert::{Grade, Name, WalletCert};
 use counterfoil_wire::header::{Envelope, Extra, Header, Purpose, Signer};
 use counterfoil_wire::message::{Payment, Request};
-use counterfoil_wire::sync::{Enrolment, Entry, FundOrder, Outcome, Settlement, Statement};
+use counterfoil_wire::sync::{Enrolment, Entry, FundOrder, Outcome, Settlement, Standing, Statement};
 use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Digest, KeyId, Nonce, PublicKey, Reference, Wire};
 use support::{World, amount};
 
@@ -114,7 +114,7 @@ impl Broken {
             spent: self.spent,
             funding_total: self.funding,
             closed_below: self.closed_below,
-            time_bound_s: 0,
+            closed_before_s: 0,
             rules_no: 1,
             trust_no: 1,
             revocation_no: 1,
@@ -231,7 +231,7 @@ fn a_withdrawal_of_nothing_is_refused_as_invalid() {
     let mut eve = Broken::enrol(&world, "eve");
     eve.fund(&world, 1_000);
     eve.write(Entry::Defund { amount: Amount::ZERO, reference: Reference([3; 32]) });
-    assert_eq!(eve.sync(&world).unwrap_err(), Code::StatementInvalid);
+    assert_eq!(eve.sync(&world).unwrap().standing, Standing::Suspended);
     assert_eq!(accused(&world), [(eve.id().to_string(), Reason::Gap, false)]);
 }
 
@@ -295,11 +295,11 @@ fn a_suspended_wallet_that_accounts_for_more_than_it_had_does_not_unbalance_the_
     let mut bob = world.person("bob");
     let mut eve = Broken::enrol(&world, "eve");
     eve.fund(&world, 1_000);
-    let (head, entries) = (eve.head, eve.entries.clone());
+    let (head, after, entries) = (eve.head, eve.after, eve.entries.clone());
     eve.write(Entry::Defund { amount: Amount::ZERO, reference: Reference([3; 32]) });
-    assert_eq!(eve.sync(&world).unwrap_err(), Code::StatementInvalid);
+    assert_eq!(eve.sync(&world).unwrap().standing, Standing::Suspended);
     // Suspended, and not revoked: bob's list does not name eve.
-    (eve.head, eve.entries) = (head, entries);
+    (eve.head, eve.after, eve.entries) = (head, after, entries);
     let request = bob.request(5_000);
     let payment = eve.pay(&request, 5_000);
     bob.accept(&payment).unwrap();

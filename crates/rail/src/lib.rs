@@ -33,9 +33,9 @@ impl Account {
         Self::new(SCHEME, "float")
     }
 
-    /// The account from which `psp` (or [`SCHEME`]) bears losses.
-    pub fn loss_fund(psp: &str) -> Self {
-        Self::new(psp, "loss fund")
+    /// The account named `fund`, by the rules, from which `psp` (or [`SCHEME`]) bears losses.
+    pub fn loss_fund(psp: &str, fund: &str) -> Self {
+        Self::new(psp, fund)
     }
 }
 

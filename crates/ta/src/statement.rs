@@ -54,7 +54,7 @@ impl<E: Env> TrustedApp<E> {
             spent: core.spent,
             funding_total: core.funding_total,
             closed_below: core.closed_below,
-            time_bound_s: core.closed_before_s,
+            closed_before_s: core.closed_before_s,
             rules_no: core.rules_no,
             trust_no: state.anchors.list_no,
             revocation_no: state.revoked.number,

@@ -127,6 +127,11 @@ impl DeviceFolder {
         Ok(Self { dir: dir.to_path_buf(), key })
     }
 
+    /// Whether a key was made in the folder `dir`. Changes nothing, unlike [`DeviceFolder::open`].
+    pub fn has_key(dir: &Path) -> bool {
+        dir.join(KEY_FILE).exists()
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.dir

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use counterfoil_tre::OpenError;
+use counterfoil_tre::{OpenError, StoreOpenError};
 use counterfoil_wire::{Code, Error};
 
 use crate::channel::ChannelError;
+use crate::operation::Outcome;
 
 /// Why an operation did not succeed. Unless a variant says otherwise the wallet's money is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -17,13 +18,33 @@ pub enum WalletError {
     /// The operator refused, or could not be asked. What was asked stays asked: the same operation goes on later.
     #[error(transparent)]
     Operator(#[from] OperatorError),
-    /// A message could not be read or written. If it was being written, the operation itself is done, and the next
-    /// command on this wallet writes it.
+    /// A message could not be read, or it was known before anything happened that it could not be written.
     #[error(transparent)]
     Channel(#[from] ChannelError),
+    /// The operation is done, and its message could not be written. The same order with any file to write to gives
+    /// the message, and does nothing a second time.
+    #[error("the operation is done, and its message could not be written: {source}")]
+    NotWritten {
+        /// What came of the operation.
+        outcome: Box<Outcome>,
+        /// Why there is no message.
+        source: ChannelError,
+    },
     /// The element could not be opened.
     #[error(transparent)]
     Element(#[from] OpenError),
+    /// The device folder has no key, so it is not the one that seals this wallet. Only an enrolment makes one.
+    #[error("there is no device key in {}, so no wallet was enrolled with this device folder", device.display())]
+    NoDevice {
+        /// The device folder.
+        device: PathBuf,
+    },
+    /// A part of the home is missing, and the rest is of no use without it.
+    #[error("{} is missing from this home, which once held an enrolled wallet", missing.display())]
+    HomeIncomplete {
+        /// The file that is missing.
+        missing: PathBuf,
+    },
     /// A file in the wallet's home could not be used.
     #[error("cannot {action} {}: {source}", path.display())]
     Home {
@@ -82,13 +103,83 @@ impl WalletError {
         match self {
             Self::Refused(error) => Some(error.code),
             Self::Operator(OperatorError::Refused(problem)) => problem.code,
+            Self::Channel(
+                ChannelError::NotPng { .. } | ChannelError::NoCode | ChannelError::Unreadable { .. },
+            ) => Some(Code::NotAMessage),
+            Self::Channel(ChannelError::FileTooLarge { .. }) => Some(Code::TooLong),
+            Self::Element(OpenError::Store(StoreOpenError::Tampered { .. }))
+            | Self::HomeIncomplete { .. } => Some(Code::Damaged),
+            Self::Element(OpenError::Store(StoreOpenError::Fault(_))) => Some(Code::StoreFailed),
             _ => None,
+        }
+    }
+
+    /// A stable name for programs, which the error's number also has.
+    pub fn name(&self) -> &'static str {
+        if let Some(code) = self.code() {
+            return code.name();
+        }
+        match self {
+            Self::Refused(_) => "Refused",
+            Self::Operator(OperatorError::Refused(_)) => "OperatorRefused",
+            Self::Operator(OperatorError::Unreachable { .. }) => "OperatorUnreachable",
+            Self::Operator(OperatorError::NoTls { .. }) => "NoTls",
+            Self::Operator(OperatorError::Malformed { .. }) => "NotAnOperator",
+            Self::Channel(error) => match error {
+                ChannelError::Io { action: "write", .. } => "CannotWrite",
+                ChannelError::Io { .. } => "CannotRead",
+                ChannelError::Occupied { .. } => "FileExists",
+                ChannelError::UnknownExtension { .. } => "UnknownExtension",
+                ChannelError::SeveralCodes { .. } => "SeveralCodes",
+                ChannelError::TooLong { .. } | ChannelError::TooLongForQr { .. } => "TooLongForFile",
+                ChannelError::NotDrawn { .. } => "CannotWrite",
+                _ => "UnreadablePicture",
+            },
+            Self::NotWritten { .. } => "MessageNotWritten",
+            Self::Element(OpenError::Store(StoreOpenError::OtherDevice)) | Self::NoDevice { .. } => {
+                "OtherDevice"
+            }
+            Self::Element(OpenError::Vault(_)) => "DeviceKey",
+            Self::Element(OpenError::Home(_)) => "HomeUnusable",
+            Self::Element(_) => "Element",
+            Self::Home { .. } => "HomeUnusable",
+            Self::DamagedFile { .. } => "DamagedFile",
+            Self::OtherKind { .. } => "OtherKind",
+            Self::OtherEnrolment { .. } => "OtherEnrolment",
+            Self::OtherRoot { .. } => "OtherRoot",
+            Self::HomeIncomplete { .. } => "Damaged",
+            Self::UnexpectedReply => "UnexpectedReply",
+            Self::Random(_) => "NoRandomness",
+        }
+    }
+
+    /// Whose fault it is, by the names that numbered errors use.
+    pub fn fault(&self) -> &'static str {
+        if let Some(code) = self.code() {
+            return code.fault().name();
+        }
+        match self {
+            Self::Operator(OperatorError::NoTls { .. })
+            | Self::OtherKind { .. }
+            | Self::OtherEnrolment { .. }
+            | Self::NoDevice { .. } => "caller",
+            Self::Operator(_) | Self::OtherRoot { .. } => "operator",
+            Self::Channel(error) => match error {
+                ChannelError::Io { action: "write", .. } | ChannelError::NotDrawn { .. } => "host",
+                ChannelError::PictureTooLarge | ChannelError::PictureTooBusy => "sender",
+                _ => "caller",
+            },
+            _ => "host",
         }
     }
 
     /// What to do next, where there is more to say than the error itself does.
     pub fn next(&self) -> Option<&str> {
         match self {
+            Self::HomeIncomplete { missing } if missing.ends_with("wallet.json") => Some(
+                "put wallet.json back if there is a copy: it never changes. Without it enrol in another home, and tell \
+                 the PSP",
+            ),
             Self::Refused(error) => Some(error.code.next()),
             Self::Operator(OperatorError::Refused(problem)) => {
                 problem.code.map(Code::next).or(problem.next.as_deref())
@@ -102,10 +193,50 @@ impl WalletError {
             Self::Operator(OperatorError::NoTls { .. }) => {
                 Some("give the http address of a TLS proxy on this computer")
             }
-            Self::DamagedFile { .. } => {
-                Some("put back nothing older; remove the file if it is a pending one")
+            Self::DamagedFile { path, .. } if path.ends_with("wallet.json") => Some(
+                "put back a copy of wallet.json: it never changes. Without one enrol in another home, and tell the PSP",
+            ),
+            Self::DamagedFile { .. } => Some(
+                "remove this file; what it stood for was done or was not: `counterfoil wallet show` tells which",
+            ),
+            Self::NotWritten { .. } => {
+                Some("run the same command again, with any --out; nothing is done a second time")
             }
-            _ => None,
+            Self::NoDevice { .. } | Self::Element(OpenError::Store(StoreOpenError::OtherDevice)) => {
+                Some("give the device folder of the enrolment, with --device or COUNTERFOIL_DEVICE")
+            }
+            Self::Element(OpenError::Vault(_)) => {
+                Some("put the device folder in order; the wallet is as it was")
+            }
+            Self::Element(OpenError::Home(_)) => {
+                Some("wait for the other command, or check that the folder is yours; nothing has changed")
+            }
+            Self::Element(_) | Self::Home { .. } => {
+                Some("check the folders that were given; nothing has changed")
+            }
+            Self::Channel(error) => Some(match error {
+                ChannelError::Io { action: "write", .. } => "choose another --out; nothing is done twice",
+                ChannelError::Io { .. } => "check the name of the file",
+                ChannelError::Occupied { .. } => {
+                    "choose another --out, or move the file away; nothing is done twice"
+                }
+                ChannelError::UnknownExtension { .. } => "end the name in .cbor or .png",
+                ChannelError::SeveralCodes { .. }
+                | ChannelError::PictureTooLarge
+                | ChannelError::PictureTooBusy => "crop the picture to the one code",
+                ChannelError::TooLong { .. }
+                | ChannelError::TooLongForQr { .. }
+                | ChannelError::NotDrawn { .. } => "choose a name that ends in .cbor",
+                _ => return self.code().map(Code::next),
+            }),
+            Self::OtherKind { .. } => Some("use the command for what the home holds, or another home"),
+            Self::OtherEnrolment { .. } => Some("repeat the enrolment as it was, or use another home"),
+            Self::OtherRoot { .. } => {
+                Some("check the operator's address and the root's file; nothing was done")
+            }
+            Self::UnexpectedReply => Some("run the same command again; nothing is done a second time"),
+            Self::Random(_) => Some("nothing was done; try again"),
+            Self::HomeIncomplete { .. } => self.code().map(Code::next),
         }
     }
 

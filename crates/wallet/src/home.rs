@@ -5,6 +5,7 @@
 //! HOME/wallet.json            where the wallet belongs: operator, PSP, root's fingerprint. Nothing secret
 //! HOME/pending.json           the operation between two devices that is under way
 //! HOME/pending-online.json    the operation with the operator that is under way
+//! HOME/last.json              the last operation between two devices whose result was shown
 //! ```
 
 use std::fs::{self, File};
@@ -141,7 +142,15 @@ impl Home {
     /// Removes all that an enrolment which came to nothing has made. The folder itself stays.
     pub(crate) fn clear(&self) -> Result<(), WalletError> {
         // The settings last: without them nobody would find the rest.
-        for name in ["slot-draft", "slot-0", "slot-1", "pending.json", "pending-online.json", SETTINGS_FILE] {
+        for name in [
+            "slot-draft",
+            "slot-0",
+            "slot-1",
+            "pending.json",
+            "pending-online.json",
+            "last.json",
+            SETTINGS_FILE,
+        ] {
             self.remove(name)?;
         }
         Ok(())
@@ -159,6 +168,37 @@ impl Home {
                 let _ = fs::remove_file(entry.path());
             }
         }
+    }
+
+    /// Finds out whether parts of an enrolled home were lost. Without this an enrolment would be asked for and refused
+    /// in turn.
+    ///
+    /// # Errors
+    /// [`WalletError::HomeIncomplete`].
+    pub fn check_complete(&self) -> Result<(), WalletError> {
+        let is_there = |name: &str| self.dir.join(name).exists();
+        let has_state = is_there("slot-0") || is_there("slot-1");
+        let missing = |name: &str| Err(WalletError::HomeIncomplete { missing: self.dir.join(name) });
+        if has_state && !is_there(SETTINGS_FILE) {
+            return missing(SETTINGS_FILE);
+        }
+        if is_there(SETTINGS_FILE) && !has_state && self.was_enrolled() {
+            return missing("slot-0");
+        }
+        Ok(())
+    }
+
+    /// Whether rules were ever stored here, which happens once an operator has admitted the wallet.
+    pub fn was_enrolled(&self) -> bool {
+        fs::read_dir(&self.dir).is_ok_and(|entries| {
+            entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("rules-"))
+        })
+    }
+
+    /// Lets a file take another's name, in place of what had it.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), WalletError> {
+        let failed = |source| WalletError::Home { action: "rename", path: self.dir.join(from), source };
+        fs::rename(self.dir.join(from), self.dir.join(to)).map_err(failed)
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<(), WalletError> {

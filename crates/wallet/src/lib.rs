@@ -33,6 +33,7 @@ pub mod error;
 pub mod home;
 pub mod online;
 pub mod operation;
+mod outfile;
 pub mod sync;
 pub mod terminal;
 pub mod wallet;

@@ -65,6 +65,7 @@ impl Wallet {
         new: &NewHome,
         operator: &dyn Operator,
     ) -> Result<(Self, Done), WalletError> {
+        home.check_complete()?;
         let begun = home.settings()?;
         // Known before the operator is asked: an answer that needs no network should not wait for one.
         if begun.is_some()
@@ -97,7 +98,7 @@ impl Wallet {
                 return Err(error);
             }
         }
-        wallet.shown_next = Some(PENDING_ONLINE);
+        wallet.shown_next.push(PENDING_ONLINE);
         let done = wallet.enrolled(new, false)?;
         Ok((wallet, done))
     }
@@ -108,6 +109,10 @@ impl Wallet {
         device: &Path,
         new: &NewHome,
     ) -> Result<Option<(Self, Done)>, WalletError> {
+        if !counterfoil_tre::DeviceFolder::has_key(device) && !home.was_enrolled() {
+            // Cut off before there was a key.
+            return Ok(None);
+        }
         let mut wallet = Self::open_kind(home, device, new.kind)?;
         let enrolled = match wallet.overview() {
             Ok(overview) => overview.cert.is_some(),
@@ -119,7 +124,7 @@ impl Wallet {
         }
         match wallet.pending(PENDING_ONLINE)? {
             Some(Pending { operation: Operation::Enrol {}, .. }) => {
-                wallet.shown_next = Some(PENDING_ONLINE);
+                wallet.shown_next.push(PENDING_ONLINE);
                 let done = wallet.enrolled(new, true)?;
                 Ok(Some((wallet, done)))
             }
@@ -247,7 +252,7 @@ impl Wallet {
         }
         match self.apply_online(&pending, order.pin, operator) {
             Ok(outcome) => {
-                self.shown_next = Some(PENDING_ONLINE);
+                self.shown_next.push(PENDING_ONLINE);
                 Ok(Done { operation: pending.operation, outcome, out: None, resumed })
             }
             Err(error) => {

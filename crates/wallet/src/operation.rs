@@ -68,6 +68,12 @@ pub enum Operation {
         #[serde(with = "hex::serde")]
         gossip: Vec<u8>,
     },
+    /// Give a payment that was sent, and is still in flight, once more.
+    Resend {
+        /// Identifier of the payment.
+        #[serde(with = "hex::serde")]
+        payment: [u8; 32],
+    },
     /// Move value from the account behind the wallet into it. Needs the operator.
     Fund {
         /// How much.
@@ -92,7 +98,7 @@ impl Operation {
 
     /// Whether it is remembered until its result has been shown. Handing things on moves no money, and can be repeated.
     pub(crate) const fn is_remembered(&self) -> bool {
-        !matches!(self, Self::GossipOut { .. } | Self::GossipIn { .. })
+        !matches!(self, Self::GossipOut { .. } | Self::GossipIn { .. } | Self::Resend { .. })
     }
 }
 
@@ -160,14 +166,15 @@ impl Pending {
         Reference(self.reference)
     }
 
-    /// Whether `ordered` is this very operation, asked for again after an interruption.
+    /// Whether `ordered` is this very operation, asked for again after an interruption. Where its message goes does not
+    /// count: whoever could not write it to one place tries another, and must not pay for that.
     pub(crate) fn is_asked_again_by(&self, ordered: &Self) -> bool {
         let same_name = match (self.reference_given, ordered.reference_given) {
             (true, true) => self.reference == ordered.reference,
             (false, false) => true,
             _ => false,
         };
-        same_name && self.operation == ordered.operation && self.out == ordered.out
+        same_name && self.operation == ordered.operation
     }
 }
 
@@ -437,6 +444,9 @@ mod tests {
         assert!(!first.is_asked_again_by(&named("a")) && !named("a").is_asked_again_by(&first));
         assert!(named("a").is_asked_again_by(&named("a")) && !named("a").is_asked_again_by(&named("b")));
         let elsewhere = Order { out: Some("q.png".into()), ..pay(5) };
-        assert!(!first.is_asked_again_by(&Pending::of(&elsewhere).unwrap()));
+        assert!(
+            first.is_asked_again_by(&Pending::of(&elsewhere).unwrap()),
+            "a retry with another file pays once"
+        );
     }
 }

@@ -8,10 +8,10 @@
 //! |---|---|---|
 //! | before `pending.json` is durable | nothing | nothing had happened |
 //! | before the application's commit | the order, not carried out | carries it out, or reports that it was not made where that takes a PIN |
-//! | before the message is written | the order, carried out | asks again by the same reference, gets the same bytes, writes them |
+//! | before the message is written, or it cannot be | the order, carried out | asks again by the same reference, gets the same bytes, writes them |
 //! | before the result was shown | all of it | the same, and says so |
 //!
-//! An order that is asked for again in the same words is the interrupted one, not a second one.
+//! An order that is asked for again is the interrupted one, not a second one, wherever its message is to go.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,24 +22,25 @@ use counterfoil_ta::env::Freshness;
 use counterfoil_tre::{CounterKind, Element, NativeElement, open_native};
 use counterfoil_trust::open;
 use counterfoil_wire::cert::Name;
-use counterfoil_wire::header::Signer;
+use counterfoil_wire::header::{Envelope, Signer};
 use counterfoil_wire::message::{Payment, Request};
+use counterfoil_wire::proof::Gossip;
 use counterfoil_wire::rules::Rules;
-use counterfoil_wire::{Amount, Bytes, Code, Currency, KeyId, Wire};
+use counterfoil_wire::{Amount, Bytes, Code, Currency, Digest, KeyId, Wire};
 
-use crate::channel::{ChannelError, file, qr};
+use crate::channel::{ChannelError, file};
 use crate::error::WalletError;
 use crate::home::{Home, Kind, Settings};
 use crate::operation::{
     Accepted, Declined, Done, Finished, Learnt, Operation, Order, Outcome, Paid, Pending, Requested, Resolved,
 };
+use crate::outfile;
 
 /// Where pending operations stand: one that needs no network must never wait for one that does.
 pub(crate) const PENDING_OFFLINE: &str = "pending.json";
 pub(crate) const PENDING_ONLINE: &str = "pending-online.json";
-
-/// Gossip that goes into a file, in bytes: what any device reads without a second thought.
-const GOSSIP_FILE_BYTES_MAX: u32 = 256 * 1024;
+/// The last order whose result was shown: repeated in the same words, it writes the same file once more.
+const LAST_OFFLINE: &str = "last.json";
 
 /// One purse on this device.
 pub struct Wallet {
@@ -47,8 +48,8 @@ pub struct Wallet {
     pub(crate) settings: Settings,
     pub(crate) element: Box<dyn Element>,
     pub(crate) finished: Vec<Finished>,
-    /// The pending file whose operation this process has done, and whose result the caller may not have shown yet.
-    pub(crate) shown_next: Option<&'static str>,
+    /// The pending files whose operations this process has done, and whose results the caller may not have shown yet.
+    pub(crate) shown_next: Vec<&'static str>,
 }
 
 impl std::fmt::Debug for Wallet {
@@ -71,9 +72,13 @@ impl Wallet {
     }
 
     pub(crate) fn open_kind(home: &Home, device: &Path, kind: Kind) -> Result<Self, WalletError> {
+        home.check_complete()?;
         let settings = home.settings()?.ok_or(WalletError::Refused(Code::NotEnrolled.into()))?;
         if settings.kind != kind {
             return Err(WalletError::OtherKind { holds: settings.kind.name(), wanted: kind.name() });
+        }
+        if !counterfoil_tre::DeviceFolder::has_key(device) {
+            return Err(WalletError::NoDevice { device: device.into() });
         }
         let element = native_element(home, device, &settings)?;
         home.sweep();
@@ -82,7 +87,7 @@ impl Wallet {
 
     /// A wallet over an element that the caller opened.
     pub fn with_element(home: Home, settings: Settings, element: Box<dyn Element>) -> Self {
-        Self { home, settings, element, finished: Vec::new(), shown_next: None }
+        Self { home, settings, element, finished: Vec::new(), shown_next: Vec::new() }
     }
 
     /// Where the wallet belongs.
@@ -138,20 +143,28 @@ impl Wallet {
     /// The caller has shown the last result. Until it says so, or orders something else, a kill leaves the operation
     /// to be reported once more.
     pub fn acknowledge(&mut self) {
-        if let Some(name) = self.shown_next.take() {
+        for name in std::mem::take(&mut self.shown_next) {
             // A pending operation that stays is reported again, and done no second time.
-            let _ = self.home.remove(name);
+            let _ = match name {
+                PENDING_OFFLINE => self.home.rename(PENDING_OFFLINE, LAST_OFFLINE),
+                _ => self.home.remove(name),
+            };
         }
     }
 
-    /// Brings an interrupted operation to its end, as far as that needs no network. See [`Wallet::take_finished`].
+    /// Brings an interrupted operation to its end, as far as that needs no network. See [`Wallet::take_finished`]; once
+    /// that was shown, [`Wallet::acknowledge`] it.
     ///
     /// # Errors
     /// Those of the operation, where they leave open whether it happened.
     pub fn finish_interrupted(&mut self) -> Result<(), WalletError> {
         self.acknowledge();
         match self.pending(PENDING_OFFLINE)? {
-            Some(found) => self.finish_offline(&found),
+            Some(found) => {
+                self.finish_offline(&found)?;
+                self.shown_next.push(PENDING_OFFLINE);
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -171,27 +184,44 @@ impl Wallet {
         let mut resumed = false;
         match self.pending(PENDING_OFFLINE)? {
             Some(found) if found.is_asked_again_by(&pending) => {
-                pending = found;
+                // The name under which it was begun, and the place that is wanted now.
+                let moved = found.out != pending.out;
+                pending = Pending { out: pending.out, ..found };
                 resumed = true;
+                if moved && let Some(out) = &pending.out {
+                    outfile::check_writable(out)?;
+                    self.check_free(&pending, out)?;
+                }
             }
-            Some(found) => self.finish_offline(&found)?,
+            Some(found) => {
+                self.finish_offline(&found)?;
+                self.home.remove(PENDING_OFFLINE)?;
+            }
             None => {}
         }
         if !resumed {
             if let Some(out) = &pending.out {
-                check_writable(out)?;
+                outfile::check_writable(out)?;
+                self.check_free(&pending, out)?;
             }
             if pending.operation.is_remembered() {
                 self.home.write_json(PENDING_OFFLINE, &pending)?;
             }
         }
         let done = self.apply(&pending, order.pin).and_then(|outcome| {
-            write_out(&outcome, pending.out.as_deref())?;
-            Ok(outcome)
+            match outfile::write(&outcome, pending.out.as_deref()) {
+                Ok(()) => Ok(outcome),
+                Err(source) if pending.operation.is_remembered() => {
+                    Err(WalletError::NotWritten { outcome: Box::new(outcome), source })
+                }
+                Err(source) => Err(source.into()),
+            }
         });
         match done {
             Ok(outcome) => {
-                self.shown_next = pending.operation.is_remembered().then_some(PENDING_OFFLINE);
+                if pending.operation.is_remembered() {
+                    self.shown_next.push(PENDING_OFFLINE);
+                }
                 Ok(Done { operation: pending.operation, outcome, out: pending.out, resumed })
             }
             Err(error) => {
@@ -205,8 +235,23 @@ impl Wallet {
 
     /// The most gossip that fits into a file of this name, in bytes.
     pub fn gossip_room(out: &Path) -> u32 {
-        let is_png = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-        if is_png { u32::try_from(qr::PAYLOAD_BYTES_MAX).unwrap_or(u32::MAX) } else { GOSSIP_FILE_BYTES_MAX }
+        outfile::gossip_room(out)
+    }
+
+    /// Refuses a file that is there and would not be given the bytes that it holds: it may be a payment that nobody has
+    /// taken yet.
+    fn check_free(&mut self, pending: &Pending, out: &Path) -> Result<(), WalletError> {
+        if !pending.operation.is_remembered() || !out.exists() {
+            return Ok(());
+        }
+        let last = self.home.read_json::<Pending>(LAST_OFFLINE).unwrap_or_default();
+        let repeated = last.is_some_and(|last| {
+            last.reference_given && last.is_asked_again_by(pending) && last.out.as_deref() == Some(out)
+        });
+        if repeated || outfile::holds_result(out, &pending.operation, &self.overview()?) {
+            return Ok(());
+        }
+        Err(ChannelError::Occupied { path: out.into() }.into())
     }
 
     pub(crate) fn pending(&self, name: &str) -> Result<Option<Pending>, WalletError> {
@@ -223,14 +268,14 @@ impl Wallet {
             Err(error) => return Err(error),
         };
         self.finished.push(Finished { operation: found.operation.clone(), out, result });
-        self.home.remove(PENDING_OFFLINE)
+        Ok(())
     }
 
     /// Writes where it was asked for; if that can no longer be (a folder that is gone), into the home: a wallet must
     /// not be stuck behind a file name.
     fn write_somewhere(&self, outcome: &Outcome, out: Option<&Path>) -> Result<Option<PathBuf>, WalletError> {
         let Some(message) = outcome.message() else { return Ok(None) };
-        match write_out(outcome, out) {
+        match outfile::write(outcome, out) {
             Ok(()) => Ok(out.map(Path::to_path_buf)),
             Err(_) => {
                 let digest = counterfoil_trust::sha256(message).to_string();
@@ -274,6 +319,13 @@ impl Wallet {
             Operation::GossipOut { room } => {
                 Ok(Outcome::Gossip(self.message(&Command::GossipOut { room })?.0))
             }
+            // The trusted application says only that it is no gossip.
+            Operation::GossipIn { gossip }
+                if Gossip::from_message(&gossip).is_err() && Envelope::from_bytes(&gossip).is_ok() =>
+            {
+                Err(WalletError::Refused(Code::WrongKind.into()))
+            }
+            Operation::Resend { payment } => self.resend(Digest(payment)),
             Operation::GossipIn { gossip } => match self.ask(&Command::GossipIn { gossip: Bytes(gossip) })? {
                 Reply::Learnt { revocation_no, revocation_new, cheats } => {
                     Ok(Outcome::Learnt(Learnt { revocation_no, revocation_new, cheats }))
@@ -284,6 +336,16 @@ impl Wallet {
                 Err(WalletError::UnexpectedReply)
             }
         }
+    }
+
+    fn resend(&mut self, id: Digest) -> Result<Outcome, WalletError> {
+        let (payment, again) = self.message(&Command::Resend { payment: id })?;
+        let Payment { amount, payee, .. } =
+            open::<Payment>(&payment).map_err(|_| WalletError::UnexpectedReply)?.body;
+        let overview = self.overview()?;
+        let row = overview.payments.iter().find(|row| row.id == id && row.peer == payee);
+        let payee_name = row.map(|row| row.peer_name.clone()).unwrap_or_default();
+        Ok(Outcome::Paid(Paid { amount, id, payee, payee_name, payment, again }))
     }
 
     /// What names the scheme.
@@ -328,28 +390,6 @@ pub fn native_element(
 
 pub(crate) fn rules_file(number: u32) -> String {
     format!("rules-{number}.cbor")
-}
-
-/// Finds out before money moves whether its message can be written.
-fn check_writable(out: &Path) -> Result<(), WalletError> {
-    let extension = out.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-    if !matches!(extension.as_deref(), Some("cbor" | "png")) {
-        return Err(ChannelError::UnknownExtension { path: out.into() }.into());
-    }
-    let failed = |source| ChannelError::Io { action: "write", path: out.into(), source };
-    if out.is_dir() {
-        return Err(failed(std::io::Error::other("it is a folder")).into());
-    }
-    let folder = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    tempfile::Builder::new().prefix(".counterfoil-").tempfile_in(folder).map_err(failed)?;
-    Ok(())
-}
-
-fn write_out(outcome: &Outcome, out: Option<&Path>) -> Result<(), ChannelError> {
-    match (outcome.message(), out) {
-        (Some(message), Some(out)) => file::write_message(out, message),
-        _ => Ok(()),
-    }
 }
 
 fn requested(request: Vec<u8>, again: bool) -> Result<Outcome, WalletError> {

@@ -151,11 +151,10 @@ codes! {
     ActivationRefused = 601, Caller, "the activation code is unknown, used or expired", "ask the PSP for a new one";
     UnknownWallet = 602, Caller, "no wallet with that key", "enrol first";
     RailRefused = 603, Caller, "the account behind the wallet does not cover the order", "order less";
-    StatementGap = 604, Caller, "the statement does not continue the chain that the operator holds", "the wallet is suspended until the PSP has looked at it";
     IdempotencyReused = 605, Caller, "the idempotency key was used for another request", "choose a new key";
     IdempotencyMissing = 606, Caller, "the request moves money and has no Idempotency-Key", "send one";
     GradeRefused = 607, Caller, "this grade is not admitted", "enrol with another element";
-    StatementInvalid = 608, Caller, "an entry of the statement does not hold", "the wallet is suspended until the PSP has looked at it";
+    StatementInvalid = 608, Caller, "an entry of the statement does not hold", "the settlement suspends the wallet; ask the PSP";
     KeyRevoked = 609, Caller, "the key is revoked", "ask the PSP";
     Internal = 610, Operator, "the operator failed", "try again later";
     KeyEnrolled = 611, Caller, "the key is enrolled already", "send the same enrolment again, or use a new key";

@@ -186,7 +186,7 @@ record! {
         /// No payment for a request with a lower number will be accepted any more, except standing requests.
         pub closed_below: u32,
         /// No payment whose payer's certificate ended before this time will ever be accepted or declined.
-        pub time_bound_s: u32,
+        pub closed_before_s: u32,
         /// Number of the rules held.
         pub rules_no: u32,
         /// Number of the trust list held.

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use counterfoil_rail::{Account, SCHEME, Snapshot};
+use counterfoil_wire::rules::Preset;
 use serde::Serialize;
 
 use super::scene::{Actor, Taken};
@@ -52,6 +53,43 @@ pub fn audit(actors: &[&Actor], taken: &Taken, rail: &Snapshot, flows: Flows) ->
     Ok((Supply { funded, defunded, offline, in_flight, loss }, conserved))
 }
 
+/// The account that losses are paid from, by the rules of the sandbox.
 fn is_loss_fund(account: &Account) -> bool {
-    *account == Account::loss_fund(&account.psp)
+    *account == Account::loss_fund(&account.psp, Preset::Permissive.rules().loss_fund.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use counterfoil_rail::AccountBalance;
+
+    use super::*;
+
+    /// A rail on which a customer paid `customer` in, a loss fund `fund`, and the float holds `float`.
+    fn rail(customer: u64, fund: u64, float: u64) -> Snapshot {
+        let fund_name = Preset::Permissive.rules().loss_fund;
+        let row = |account, opened: u64, balance| AccountBalance { account, opened, balance };
+        Snapshot {
+            accounts: vec![
+                row(Account::new("alpha", "ann"), 1_000, 1_000 - customer),
+                row(Account::loss_fund("alpha", fund_name.as_str()), 1_000, 1_000 - fund),
+                row(Account::float(), 0, float),
+            ],
+            total: 0,
+            opened: 0,
+            transfers: 0,
+            broken: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_said() {
+        let nobody = |rail: Snapshot, flows| audit(&[], &Taken::new(), &rail, flows).unwrap().1;
+        let still = Flows::default();
+        assert!(nobody(rail(0, 0, 0), still));
+        assert!(!nobody(rail(10, 0, 10), still), "money went in that the story does not know of");
+        assert!(!nobody(rail(10, 0, 10), Flows { funded: 10, defunded: 0 }), "and no wallet holds it");
+        assert!(!nobody(rail(0, 10, 10), still), "a loss that nobody caused");
+        assert!(!nobody(rail(0, 0, 10), still), "a float that nobody paid in");
+        assert!(!nobody(rail(0, 0, 0), Flows { funded: 10, defunded: 0 }), "funding that never came");
+    }
 }

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use counterfoil_wallet::amounts::format_number;
-use counterfoil_wire::Currency;
+use counterfoil_wire::{Currency, Digest};
 use serde::Serialize;
 
 use crate::output::Output;
@@ -48,8 +48,11 @@ pub struct PaymentLine {
     amount: u64,
     currency: String,
     alg: &'static str,
-    state: &'static str,
+    state: String,
     bytes: Bytes,
+    /// Identifier, by which the operator knows it.
+    #[serde(skip)]
+    id: Digest,
     /// What the payer's half says, for the page.
     #[serde(skip)]
     payer_half: String,
@@ -152,6 +155,9 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<u8> {
             kept.path().to_owned()
         }
     };
+    if let Some(file) = &args.html {
+        std::fs::write(file, "").with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let started = Instant::now();
     let mut teller = Teller::new(*output);
     teller.print("Counterfoil: payments that go on when the network does not. Sandbox, play money.");

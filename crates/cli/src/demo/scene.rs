@@ -206,13 +206,18 @@ impl Actor {
 
     /// Hands on what this device knows to another.
     pub fn gossip_to(&self, other: &Self, file_name: &str) -> Result<Learnt> {
-        let room = Wallet::gossip_room(Path::new(file_name));
-        self.perform(Operation::GossipOut { room }, Some(file_name))?;
-        let gossip = file::read_message(self.messages.join(file_name))?;
+        let gossip = self.gossip(file_name)?;
         match other.perform(Operation::GossipIn { gossip }, None)?.outcome {
             Outcome::Learnt(learnt) => Ok(learnt),
             other => bail!("gossip gave {other:?}"),
         }
+    }
+
+    /// What this device knows, as an image and read back from it.
+    pub fn gossip(&self, file_name: &str) -> Result<Vec<u8>> {
+        let room = Wallet::gossip_room(Path::new(file_name));
+        self.perform(Operation::GossipOut { room }, Some(file_name))?;
+        self.message(file_name)
     }
 
     /// A message of the story, read back from its image.

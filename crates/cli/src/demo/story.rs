@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use counterfoil_operator::Reason;
 use counterfoil_rail::SimulatedRail;
 use counterfoil_wallet::amounts::{currency_code, format_amount};
 use counterfoil_wallet::operation::Paid;
 use counterfoil_wallet::{Kind, PaymentState};
 use counterfoil_wire::header::Envelope;
-use counterfoil_wire::lists::TrustList;
+use counterfoil_wire::lists::{RevocationList, TrustList, from_gaps};
 use counterfoil_wire::proof::Gossip;
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Algorithm, Amount, Code, Currency, Wire};
@@ -132,8 +133,7 @@ impl Play<'_> {
         let bytes = sizes(&request, &paid, accepted.receipt.len())?;
         self.taken.insert(paid.id);
         self.teller.promise(state == Some(PaymentState::Confirmed), "the payer knows that it is final");
-        self.note(payer, payee, &paid, bytes, "confirmed", "sent, receipt held", "accepted, final");
-        Ok(())
+        self.note(payer, payee, &paid, bytes)
     }
 
     fn actor(&self, letter: char) -> &Actor {
@@ -145,29 +145,27 @@ impl Play<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a row of the table")]
-    fn note(
-        &mut self,
-        payer: char,
-        payee: char,
-        paid: &Paid,
-        bytes: Bytes,
-        state: &'static str,
-        payer_half: &str,
-        payee_half: &str,
-    ) {
+    /// A row of the table, with what either wallet says of the payment at this moment.
+    fn note(&mut self, payer: char, payee: char, paid: &Paid, bytes: Bytes) -> Result<()> {
+        let half = |actor: &Actor| -> Result<String> {
+            let row = actor.overview()?.payments.into_iter().find(|row| row.id == paid.id);
+            Ok(row.map_or("not in its journal", |row| row.state.name()).to_owned())
+        };
+        let (payer_half, payee_half) = (half(self.actor(payer))?, half(self.actor(payee))?);
         let line = PaymentLine {
             from: self.actor(payer).name.to_owned(),
             to: self.actor(payee).name.to_owned(),
             amount: paid.amount.minor(),
             currency: currency_code(CURRENCY).to_owned(),
             alg: self.actor(payer).algorithm.name(),
-            state,
+            state: String::new(),
             bytes,
-            payer_half: payer_half.to_owned(),
-            payee_half: payee_half.to_owned(),
+            id: paid.id,
+            payer_half,
+            payee_half,
         };
         self.payments.push(line);
+        Ok(())
     }
 
     fn balance(&self, letter: char) -> Result<Amount> {
@@ -210,7 +208,7 @@ impl Play<'_> {
         self.carol.confirm(&receipt)?;
         self.taken.insert(paid.id);
         let bytes = sizes(&request, &paid, accepted.receipt.len())?;
-        self.note('C', 'T', &paid, bytes, "confirmed", "sent, receipt held", "accepted, to be claimed");
+        self.note('C', 'T', &paid, bytes)?;
         self.teller.say(format!(
             "{} to \"{}\": the name is in its certificate.",
             money(eur(420)),
@@ -231,7 +229,7 @@ impl Play<'_> {
         self.teller.promise(never, "what was declined is never accepted");
         self.teller.promise(self.balance('A')? == before, "the payer has it back");
         let bytes = sizes(&request, &paid, 0)?;
-        self.note('A', 'C', &paid, bytes, "reclaimed", "sent, taken back", "declined for good");
+        self.note('A', 'C', &paid, bytes)?;
         self.teller.say(format!(
             "{}: Carol signs a decline and can never accept it again; with it Alice",
             money(eur(1_000))
@@ -256,7 +254,7 @@ impl Play<'_> {
         let credited = self.balance('B')?.minus(before);
         self.teller.promise(accepted.again && credited == Some(eur(300)), "it is credited once");
         let bytes = sizes(&request, &paid, accepted.receipt.len())?;
-        self.note('A', 'B', &paid, bytes, "confirmed", "sent twice, debited once", "accepted once, final");
+        self.note('A', 'B', &paid, bytes)?;
         self.teller.say(format!("{}: sent twice, debited once, credited once.", money(eur(300))));
         Ok(())
     }
@@ -281,7 +279,7 @@ impl Play<'_> {
     fn alice_spends_twice(&mut self) -> Result<()> {
         self.teller.step("Alice turns thief: she copies her phone, and spends the same money twice");
         let copy = self.alice.copy_home()?;
-        for (letter, last) in [('B', false), ('C', true)] {
+        for letter in ['B', 'C'] {
             let names = ["request", "payment", "receipt"].map(|what| self.file(what));
             let payee = self.actor(letter);
             let request = payee.request(Some(eur(4_000)), &names[0])?;
@@ -289,11 +287,10 @@ impl Play<'_> {
             let (accepted, _) = payee.accept(&payment, &names[2])?;
             let bytes = sizes(&request, &paid, accepted.receipt.len())?;
             self.taken.insert(paid.id);
-            let payer_half = if last { "sent from the copy" } else { "sent, then rolled back" };
-            self.note('A', letter, &paid, bytes, "forked", payer_half, "accepted, final");
-            if !last {
+            if letter == 'B' {
                 self.alice.roll_back(&copy)?;
             }
+            self.note('A', letter, &paid, bytes)?;
         }
         self.teller.say(format!(
             "{} to Bob; then the copy of her home is put back, and {} to Carol.",
@@ -320,7 +317,7 @@ impl Play<'_> {
         let decline = self.carol.decline(&payment, &names[4])?;
         self.alice.reclaim(&decline)?;
         let bytes = sizes(&request, &paid, 0)?;
-        self.note('A', 'C', &paid, bytes, "reclaimed", "sent, taken back", "refused: proven cheat");
+        self.note('A', 'C', &paid, bytes)?;
         self.issuer_bytes = issuer_bytes(&self.bob.message(&names[1])?)?;
         self.teller.say(
             "Two headers under one key with one number: a proof that anybody can check. When Alice tries",
@@ -347,7 +344,13 @@ impl Play<'_> {
         self.teller.promise(suspended, "the thief is revoked");
         let audit = counterfoil_operator::audit(self.operator.dir())?;
         let case = audit.cases.iter().find(|case| case.loss > 0);
-        self.teller.promise(case.is_some_and(|case| case.revoked), "the loss is named");
+        let borne = case.is_some_and(|case| case.revoked && case.borne_by.as_deref() == Some("alpha"));
+        self.teller.promise(borne, "the loss is named, and borne by the cheat's PSP");
+        let thief = self.alice.overview()?;
+        let listed = thief.cert.map(|cert| cert.status_index);
+        let revoked = self.revoked()?;
+        self.teller
+            .promise(listed.is_some_and(|index| revoked.contains(&index)), "the revocation list names her");
         self.teller.say(format!(
             "The café's {} is on its account. Both halves of every payment met.",
             money(eur(420))
@@ -363,6 +366,15 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// Whom the revocation list names, as Bob's wallet now hands it on.
+    fn revoked(&mut self) -> Result<Vec<u32>> {
+        let name = self.file("gossip");
+        let gossip = Gossip::from_message(&self.bob.gossip(&name)?)?;
+        let list = gossip.revocation.context("gossip holds the revocation list")?;
+        let list = counterfoil_trust::open::<RevocationList>(&list.0)?.body;
+        from_gaps(&list.added).context("a revocation list")
+    }
+
     fn carol_defunds(&mut self) -> Result<()> {
         self.teller.step("Carol takes money back to her account");
         self.carol.defund(eur(5_000), &self.operator)?;
@@ -373,6 +385,7 @@ impl Play<'_> {
     }
 
     fn close(mut self) -> Result<Report> {
+        let listed = self.revoked()?;
         let audited = counterfoil_operator::audit(self.operator.dir())?;
         let rail = SimulatedRail::snapshot(&self.operator.dir().join("rail.db"))?;
         let actors = [&self.alice, &self.bob, &self.carol, &self.cafe];
@@ -383,7 +396,7 @@ impl Play<'_> {
         for actor in actors {
             let overview = actor.overview()?;
             cheats.extend(overview.cheats.iter().copied());
-            if overview.standing == Standing::Suspended {
+            if overview.cert.as_ref().is_some_and(|cert| listed.contains(&cert.status_index)) {
                 revoked.push(actor.name.to_owned());
             }
             wallets.push(WalletLine {
@@ -393,6 +406,15 @@ impl Play<'_> {
                 balance: overview.funded.plus(overview.received).context("a balance")?.minor(),
             });
         }
+        let reasons = counterfoil_operator::reasons(self.operator.dir())?;
+        for line in &mut self.payments {
+            let state = reasons.get(&line.id).map_or("unknown to the operator", |reason| word(*reason));
+            line.state = state.to_owned();
+        }
+        let expected =
+            ["matched", "matched", "matched", "reclaimed", "matched", "forked", "forked", "reclaimed"];
+        let states: Vec<&str> = self.payments.iter().map(|line| line.state.as_str()).collect();
+        self.teller.promise(states == expected, "every payment came to rest where it should");
         for what in &audited.broken {
             self.teller.promise(false, &format!("the operator's books: {what}"));
         }
@@ -409,6 +431,22 @@ impl Play<'_> {
             currency: CURRENCY,
             issuer_bytes: self.issuer_bytes,
         })
+    }
+}
+
+/// Where the operator says that a payment came to rest.
+fn word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Matched => "matched",
+        Reason::Declined => "reclaimed",
+        Reason::Refunded => "refunded",
+        Reason::Forked => "forked",
+        Reason::Equivocated => "equivocated",
+        Reason::Late => "late",
+        Reason::Revoked => "revoked",
+        Reason::PayerOnly | Reason::PayeeOnly | Reason::RolledBack | Reason::Gap | Reason::Overspent => {
+            "open"
+        }
     }
 }
 

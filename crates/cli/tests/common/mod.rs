@@ -66,16 +66,17 @@ impl From<Output> for Gave {
     }
 }
 
-/// Whether a process may be put into an empty network namespace here.
-fn can_unshare() -> bool {
+/// A test of what works offline proves nothing where the network cannot be cut, so it does not pass there.
+fn must_unshare() {
     static CAN: OnceLock<bool> = OnceLock::new();
-    *CAN.get_or_init(|| {
-        let can = Command::new("unshare").args(["-rn", "true"]).status().is_ok_and(|status| status.success());
-        if !can {
-            eprintln!("unshare -rn does not work here: offline commands are not kept from the network");
-        }
-        can
-    })
+    let can = *CAN.get_or_init(|| {
+        Command::new("unshare").args(["-rn", "true"]).status().is_ok_and(|status| status.success())
+    });
+    assert!(
+        can,
+        "`unshare -rn true` does not work here, so the network cannot be cut: install util-linux and allow user \
+         namespaces (kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)"
+    );
 }
 
 impl World {
@@ -89,7 +90,7 @@ impl World {
             .output()
             .unwrap();
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
-        let (serving, url) = serve(dir.path(), "127.0.0.1:0");
+        let (serving, url) = serve(dir.path(), "op", "127.0.0.1:0");
         let world = Self { dir, url, serving };
         std::fs::write(world.path("pin"), PIN).unwrap();
         world
@@ -103,7 +104,7 @@ impl World {
 
     /// Serves again, at the address that the wallets know.
     pub fn start_operator(&mut self) {
-        (self.serving, _) = serve(self.dir.path(), self.url.trim_start_matches("http://"));
+        (self.serving, _) = serve(self.dir.path(), "op", self.url.trim_start_matches("http://"));
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -116,22 +117,28 @@ impl World {
     }
 
     fn prepare(&self, mut command: Command, line: &str) -> Command {
-        command.args(line.split_whitespace().map(|word| word.replace('_', " ")));
+        for word in line.split_whitespace().map(|word| word.replace('_', " ")) {
+            // No message is written over another one.
+            let cleared = word.strip_prefix('!');
+            if let Some(name) = cleared {
+                let _ = std::fs::remove_file(self.path(name));
+            }
+            command.arg(cleared.unwrap_or(&word));
+        }
         command.current_dir(self.dir.path()).env("COUNTERFOIL_DEVICE", self.path("device"));
         command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    /// Runs a command that may use the network. Underscores stand for spaces within a word.
+    /// Runs a command that may use the network. Underscores stand for spaces within a word; a file with `!` before it is
+    /// removed first.
     pub fn online(&self, line: &str) -> Gave {
         self.command(line).output().unwrap().into()
     }
 
     /// Runs a command where there is no network at all, not even a loopback device.
     pub fn offline(&self, line: &str) -> Gave {
-        if !can_unshare() {
-            return self.online(line);
-        }
+        must_unshare();
         let mut command = Command::new("unshare");
         command.args(["-rn", env!("CARGO_BIN_EXE_counterfoil")]);
         self.prepare(command, line).output().unwrap().into()
@@ -176,9 +183,10 @@ impl World {
     }
 }
 
-fn serve(dir: &Path, listen: &str) -> (Child, String) {
+/// Serves the operator in the folder `name`; gives its process and its address.
+pub fn serve(dir: &Path, name: &str, listen: &str) -> (Child, String) {
     let mut serving = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
-        .args(["operator", "serve", "--dir", "op", "--listen", listen])
+        .args(["operator", "serve", "--dir", name, "--listen", listen])
         .current_dir(dir)
         .env("RUST_LOG", "error")
         .stdin(Stdio::null())

@@ -21,16 +21,14 @@ use crate::service::Service;
 
 pub use problem::{MEDIA_TYPE as PROBLEM_MEDIA_TYPE, Problem};
 
-/// Largest request body in bytes: an object of the largest legal size takes twice that in hexadecimal, but a statement
-/// of that size is no phone's.
-pub const BODY_MAX: usize = OBJECT_MAX;
+/// Largest request body in bytes: an object of the largest legal size in hexadecimal, and the JSON around it.
+pub const BODY_MAX: usize = 2 * OBJECT_MAX + 1024;
 
 /// The whole API over one operator.
 pub fn router(service: Service) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/v1/scheme", get(scheme))
-        .route("/v1/audit", get(audit))
         .route("/v1/enrolments", post(wallets::enrol))
         .route("/v1/fundings", post(wallets::fund))
         .route("/v1/statements", post(wallets::settle))
@@ -43,8 +41,8 @@ pub fn router(service: Service) -> Router {
         .route("/v1/certificates/{psp}/{alg}", get(lists::issuer))
         .route("/v1/psp/{psp}/activations", post(psp::activate))
         .route("/v1/psp/{psp}/wallets/{key_id}/unblock", post(psp::unblock))
-        .fallback(async || Problem::of(Code::UnknownCommand).with_status(404))
-        .method_not_allowed_fallback(async || Problem::of(Code::UnknownCommand).with_status(405))
+        .fallback(async || Problem::of(Code::RouteUnknown).with_status(404))
+        .method_not_allowed_fallback(async || Problem::of(Code::RouteUnknown).with_status(405))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(axum::middleware::from_fn(layers::observe))
         .with_state(service)
@@ -78,8 +76,4 @@ async fn scheme(State(service): State<Service>) -> impl IntoResponse {
         "root": hex::encode(root.to_bytes()),
         "root_fingerprint": key_id(&root.key).to_string(),
     }))
-}
-
-async fn audit(State(service): State<Service>) -> Result<impl IntoResponse, Problem> {
-    blocking(move || service.audit()).await.map(axum::Json)
 }

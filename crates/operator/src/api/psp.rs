@@ -18,6 +18,8 @@ use crate::service::Service;
 #[serde(deny_unknown_fields)]
 struct Activate {
     account: String,
+    /// Display name that the PSP vouches for, of a terminal.
+    name: Option<String>,
 }
 
 fn token(headers: &HeaderMap) -> String {
@@ -36,7 +38,7 @@ pub(super) async fn activate(
         service.check_token(&psp, &token)?;
         // A stranger learns nothing about what a request must look like.
         let (ask, _) = parse::<Activate>(body).map_err(|_| Refusal::from(Code::NotAMessage))?;
-        service.create_activation(&psp, &ask.account)
+        service.create_activation(&psp, &ask.account, ask.name.as_deref().unwrap_or_default())
     })
     .await?;
     Ok((StatusCode::CREATED, Json(activation)).into_response())

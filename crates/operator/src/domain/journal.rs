@@ -107,6 +107,24 @@ pub struct Reading {
 /// What opens a statement: enough to look the wallet up.
 pub type Sealed = Opened<Statement>;
 
+impl Reading {
+    /// A statement of which nothing but its signature holds: it can be answered, and that is all.
+    pub fn without_entries(scheme: &KeyId, sealed: &Sealed, bytes: &[u8]) -> Self {
+        let key = *sealed.envelope.signer.key();
+        Self {
+            key,
+            wallet: key_id(&key),
+            id: sealed.id(scheme),
+            signed: sealed.signed_header(),
+            lines: Vec::new(),
+            receipts: Vec::new(),
+            proofs: Vec::new(),
+            claims: sealed.body.clone(),
+            bytes: bytes.to_vec(),
+        }
+    }
+}
+
 /// Reads a statement and checks everything in it that does not depend on what came before.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use counterfoil_wire::cert::Grade;
 use counterfoil_wire::proof::{Proof, SignedHeader};
 use counterfoil_wire::rules::{Liability, Rules};
 use counterfoil_wire::sync::{Outcome, Settlement, Standing};
-use counterfoil_wire::{Amount, Code, Digest, KeyId, Wire};
+use counterfoil_wire::{Amount, Digest, KeyId, Wire};
 
 use super::bucket;
 use super::journal::{Evidence, Item, Joint, Reading, signed_header};
@@ -88,8 +88,6 @@ pub struct Judgement {
     pub moves: Vec<Move>,
     /// Messages between buckets that were delivered.
     pub outbox: BTreeSet<Outgoing>,
-    /// The statement is not answered with a settlement: why. Its wallet is suspended, and nothing else was done.
-    pub refused: Option<Code>,
 }
 
 /// Judges `reading`. The set must hold the statement's wallet, the payers of all evidence in it, the payees of its
@@ -99,13 +97,15 @@ pub fn reconcile(scheme: &KeyId, reading: &Reading, set: WorkingSet, rules: &Rul
     let mut desk = Desk { scheme, rules, now_s, out: Judgement { set, ..Judgement::default() } };
     match desk.run(reading) {
         Ok(()) => desk.out,
-        Err(refused) => {
-            // Nothing of a statement that does not hold is booked; the suspension alone stays.
-            desk.out = Judgement { set: before, refused: Some(refused.code), ..Judgement::default() };
-            desk.open(reading.wallet, refused.reason, reading.bytes.clone(), None);
-            desk.out
-        }
+        Err(Refused) => refuse(scheme, reading, before, rules, now_s),
     }
+}
+
+/// Books nothing of a statement that does not hold, and suspends its wallet: the statement is kept as the case's evidence.
+pub fn refuse(scheme: &KeyId, reading: &Reading, set: WorkingSet, rules: &Rules, now_s: u32) -> Judgement {
+    let mut desk = Desk { scheme, rules, now_s, out: Judgement { set, ..Judgement::default() } };
+    desk.open(reading.wallet, Reason::Gap, reading.bytes.clone(), None);
+    desk.out
 }
 
 /// Writes off what `wallets` spent beyond what evidence says they had: their keys have ended, and a grace period has
@@ -123,14 +123,7 @@ pub fn write_off(scheme: &KeyId, wallets: Vec<Wallet>, rules: &Rules, now_s: u32
 }
 
 /// A statement that is not booked.
-struct Refused {
-    code: Code,
-    reason: Reason,
-}
-
-fn invalid() -> Refused {
-    Refused { code: Code::StatementInvalid, reason: Reason::Gap }
-}
+struct Refused;
 
 struct Desk<'a> {
     scheme: &'a KeyId,
@@ -167,7 +160,7 @@ impl Desk<'_> {
         let joint = reading
             .joint(wallet.acked_seq, wallet.acked, |seq, head| self.out.set.heads.contains(&(seq, head)));
         let first = match joint {
-            Joint::Gap => return Err(Refused { code: Code::StatementGap, reason: Reason::Gap }),
+            Joint::Gap => return Err(Refused),
             Joint::RolledBack => {
                 self.open(reading.wallet, Reason::RolledBack, reading.bytes.clone(), None);
                 0
@@ -211,7 +204,7 @@ impl Desk<'_> {
     }
 
     fn wallet(&mut self, key: &KeyId) -> Result<&mut Wallet, Refused> {
-        self.out.set.wallets.get_mut(key).ok_or_else(invalid)
+        self.out.set.wallets.get_mut(key).ok_or(Refused)
     }
 
     fn line(&mut self, own: &KeyId, seq: u32, item: &Item, tally: &mut Tally) -> Result<(), Refused> {
@@ -220,7 +213,7 @@ impl Desk<'_> {
                 tally.minus(evidence.body.amount);
                 tally.spent = tally.spent.and_then(|spent| spent.plus(evidence.body.amount));
                 if tally.spent != Some(evidence.body.spent) {
-                    return Err(invalid());
+                    return Err(Refused);
                 }
                 self.known(evidence)?;
                 self.happened(evidence.id, Event::Sent, bucket(own))
@@ -235,11 +228,11 @@ impl Desk<'_> {
                 self.happened(evidence.id, Event::Declined, bucket(own))
             }
             Item::Reclaimed { payment, by } => {
-                let record = self.out.set.records.get(payment).ok_or_else(invalid)?;
+                let record = self.out.set.records.get(payment).ok_or(Refused)?;
                 let (amount, fits) = (record.amount, record.payer == *own && record.payee == *by);
                 // A terminal has no element: its decline lets nobody reclaim, the operator decides.
                 if !fits || !self.wallet(by)?.grade.has_element() {
-                    return Err(invalid());
+                    return Err(Refused);
                 }
                 tally.plus(amount);
                 self.happened(*payment, Event::Reclaimed, bucket(own))
@@ -250,7 +243,7 @@ impl Desk<'_> {
             }
             Item::Defunded(amount) => {
                 if amount.is_zero() {
-                    return Err(invalid());
+                    return Err(Refused);
                 }
                 tally.minus(*amount);
                 // Another branch of its journal may have had this number; and its value is for what it owes.
@@ -272,9 +265,9 @@ impl Desk<'_> {
         returned: &[u32],
         tally: &mut Tally,
     ) -> Result<(), Refused> {
-        let settlement = self.out.set.settlements.get(id).cloned().ok_or_else(invalid)?;
+        let settlement = self.out.set.settlements.get(id).cloned().ok_or(Refused)?;
         if settlement.funding_total.minus(tally.funding_applied) != Some(funded) {
-            return Err(invalid());
+            return Err(Refused);
         }
         tally.plus(funded);
         tally.funding_applied = settlement.funding_total;
@@ -282,10 +275,10 @@ impl Desk<'_> {
             let decided = |resolution: &&counterfoil_wire::sync::Resolution| {
                 resolution.payment == *payment && resolution.outcome == Outcome::Refunded
             };
-            settlement.resolutions.iter().find(decided).ok_or_else(invalid)?;
-            let record = self.out.set.records.get(payment).ok_or_else(invalid)?;
+            settlement.resolutions.iter().find(decided).ok_or(Refused)?;
+            let record = self.out.set.records.get(payment).ok_or(Refused)?;
             if record.payer != *own {
-                return Err(invalid());
+                return Err(Refused);
             }
             tally.plus(record.amount);
             self.happened(*payment, Event::RefundBooked, bucket(own))?;
@@ -299,7 +292,7 @@ impl Desk<'_> {
         let wallet = self.wallet(own)?;
         wallet.paid_out = wallet.paid_out.minus_or_zero(settlement.paid_out);
         for seq in returned {
-            let at = wallet.returned.iter().position(|(number, _)| number == seq).ok_or_else(invalid)?;
+            let at = wallet.returned.iter().position(|(number, _)| number == seq).ok_or(Refused)?;
             let (_, amount) = wallet.returned.remove(at);
             tally.plus(amount);
         }
@@ -441,7 +434,7 @@ impl Desk<'_> {
     /// Takes one step of a payment. `from` is the bucket that reports it.
     fn happened(&mut self, payment: Digest, event: Event, from: u16) -> Result<(), Refused> {
         let WorkingSet { wallets, records, .. } = &mut self.out.set;
-        let record = records.get_mut(&payment).ok_or_else(invalid)?;
+        let record = records.get_mut(&payment).ok_or(Refused)?;
         // All that was taken before the statement that closed it is in that statement: what turns up now was taken
         // against the payee's own word, which is as good as a decline.
         let taken = matches!(event, Event::Taken | Event::ReceiptShown) && !record.has(bit::PAYEE);
@@ -450,7 +443,7 @@ impl Desk<'_> {
         }
         let home = bucket(&record.payer);
         let mut postings = Vec::new();
-        record.on(event, &mut postings).map_err(|_| invalid())?;
+        record.on(event, &mut postings).map_err(|_| Refused)?;
         let (payee, equivocated, bytes) = (record.payee, record.is_equivocated(), record.payment.clone());
         if from != home {
             let kind = if event == Event::Declined { 0 } else { Kind::Send as u8 };
@@ -461,7 +454,7 @@ impl Desk<'_> {
                 self.out.outbox.insert(Outgoing { bucket: home, payment, kind: posting.kind as u8 });
             }
             if posting.kind == Kind::Cover {
-                let fund = RailAccount::loss_fund(SCHEME);
+                let fund = RailAccount::loss_fund(SCHEME, self.rules.loss_fund.as_str());
                 let id = format!("cover:{payment}");
                 self.moves(posting.bucket, id, fund, RailAccount::float(), posting.amount);
             }
@@ -519,7 +512,8 @@ impl Desk<'_> {
             wallet.loss_no = wallet.loss_no.saturating_add(1);
             wallet.loss = wallet.loss.saturating_add(owed).saturating_sub(back);
             let id = format!("loss:{key}:{}", wallet.loss_no);
-            let fund = RailAccount::loss_fund(wallet.liable.as_deref().unwrap_or(&wallet.psp));
+            let bearer = wallet.liable.as_deref().unwrap_or(&wallet.psp);
+            let fund = RailAccount::loss_fund(bearer, self.rules.loss_fund.as_str());
             let reference = sha256(id.as_bytes());
             let (loss, shadow, float) = (Account::Loss, Account::Offline(key), RailAccount::float());
             let (debit, credit, from, to) =
@@ -555,7 +549,7 @@ impl Desk<'_> {
         wallet.funding_applied = tally.funding_applied;
         (wallet.acked_seq, wallet.acked) = (claims.seq, reading.id);
         wallet.closed_below = wallet.closed_below.max(claims.closed_below);
-        wallet.time_bound_s = wallet.time_bound_s.max(claims.time_bound_s);
+        wallet.closed_before_s = wallet.closed_before_s.max(claims.closed_before_s);
         wallet.synced_at_s = now_s;
         Ok(())
     }
@@ -568,7 +562,7 @@ fn check_claims(reading: &Reading, tally: &Tally) -> Result<(), Refused> {
         && claims.funded.plus(claims.received) == tally.balance
         && Some(claims.spent) == tally.spent
         && claims.funding_total == tally.funding_applied;
-    if holds { Ok(()) } else { Err(invalid()) }
+    if holds { Ok(()) } else { Err(Refused) }
 }
 
 fn reason_of(shown: Misbehaviour) -> Reason {

@@ -130,16 +130,17 @@ impl Record {
             Reason::Equivocated
         } else if self.has(bit::FORKED) {
             Reason::Forked
+        } else if !self.is_taken() && self.has(bit::DECLINED) {
+            // What nobody took concerns neither a window nor a revocation.
+            Reason::Declined
+        } else if !self.is_taken() && self.has(bit::RETURNED | bit::REFUND_DECIDED) {
+            Reason::Refunded
         } else if self.has(bit::COVERED | bit::LATE) {
             Reason::Late
         } else if self.has(bit::REVOKED) {
             Reason::Revoked
-        } else if self.has(bit::PAYEE | bit::RECEIPT) {
+        } else if self.is_taken() {
             if self.has(bit::PAYER) { Reason::Matched } else { Reason::PayeeOnly }
-        } else if self.has(bit::DECLINED) {
-            Reason::Declined
-        } else if self.has(bit::RETURNED | bit::REFUND_DECIDED) {
-            Reason::Refunded
         } else {
             Reason::PayerOnly
         }

@@ -66,7 +66,7 @@ fn will_never_take(payee: Option<&Wallet>, record: &Record, rules: &Rules, now_s
 /// Whether `payee` stated that its trusted application will never take a payment like this.
 pub fn closed(payee: &Wallet, record: &Record) -> bool {
     let one_time = record.request_no < message::STANDING_FIRST;
-    (one_time && record.request_no < payee.closed_below) || record.payer_until_s < payee.time_bound_s
+    (one_time && record.request_no < payee.closed_below) || record.payer_until_s < payee.closed_before_s
 }
 
 /// The balance to tell a wallet that may not go on.

@@ -58,7 +58,7 @@ pub struct Wallet {
     /// Number of the first one-time request that it may still take payments for.
     pub closed_below: u32,
     /// Its lower bound of time, seconds since 1970.
-    pub time_bound_s: u32,
+    pub closed_before_s: u32,
     /// Defundings that could not be paid out and that the wallet has not taken back: journal number and amount.
     pub returned: Vec<(u32, Amount)>,
     /// Takings that were paid out and that the terminal has not deducted.

@@ -2,6 +2,7 @@
 
 use counterfoil_rail::{Account, Rail, SANDBOX_CUSTOMER_OPENING};
 use counterfoil_trust::{key_id, open, sha256};
+use counterfoil_wire::cert::{Grade, Name};
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::sync::{Enrolment, Settlement, Standing};
 use counterfoil_wire::{Amount, Bytes, Code, Digest};
@@ -15,10 +16,10 @@ use crate::store::{Answer, Batch};
 const ACCOUNT_MAX: usize = 64;
 
 /// Whether a PSP's customer account can have this name. The loss fund is no customer.
-pub(super) fn check_account(psp: &str, account: &str) -> Result<(), Refusal> {
+pub(super) fn check_account(psp: &str, account: &str, fund: &Name) -> Result<(), Refusal> {
     let printable = account.trim() == account && !account.chars().any(char::is_control);
     let fits = (1..=ACCOUNT_MAX).contains(&account.len());
-    let reserved = Account::new(psp, account) == Account::loss_fund(psp);
+    let reserved = Account::new(psp, account) == Account::loss_fund(psp, fund.as_str());
     if fits && printable && !reserved { Ok(()) } else { Err(Code::ValueOutOfRange.into()) }
 }
 
@@ -42,7 +43,7 @@ impl Service {
         if !self.scheme.psps.iter().any(|known| known == psp) {
             return Err(Code::UnknownPsp.into());
         }
-        check_account(psp, account)?;
+        check_account(psp, account, &self.scheme.rules.loss_fund)?;
         let id = key_id(&key);
         self.exclusively(|desk| {
             if let Some(settlement) = desk.store.answered(&id, &sha256(bytes))? {
@@ -51,8 +52,9 @@ impl Service {
             if desk.store.wallet(&id)?.is_some() {
                 return Err(Code::KeyEnrolled.into());
             }
-            let activation = self.activation(desk, psp, account, activation)?;
-            self.scheme.rules.limits(opened.body.grade).ok_or(Code::GradeRefused)?;
+            let name = &opened.body.name;
+            let activation = self.activation(desk, psp, account, name.as_str(), activation)?;
+            self.check_grade(opened.body.grade, name)?;
             let algorithm = key.algorithm().name();
             let status_index = desk.store.next_index(psp, algorithm)?.ok_or(Code::UnknownPsp)?;
             let opening = if self.scheme.sandbox { SANDBOX_CUSTOMER_OPENING } else { 0 };
@@ -83,7 +85,7 @@ impl Service {
                 cert_until_s: 0,
                 synced_at_s: self.now_s(),
                 closed_below: 0,
-                time_bound_s: 0,
+                closed_before_s: 0,
                 returned: Vec::new(),
                 paid_out: Amount::ZERO,
             };
@@ -132,23 +134,43 @@ impl Service {
         })
     }
 
+    /// Whether this grade is admitted, and may show a name. A host's word for a better protected grade is taken in a
+    /// sandbox alone, for nothing attests to it yet; a name is a merchant's.
+    fn check_grade(&self, grade: Grade, name: &Name) -> Result<(), Refusal> {
+        self.scheme.rules.limits(grade).ok_or(Code::GradeRefused)?;
+        let claimed = matches!(grade, Grade::Hardware | Grade::VirtualSeBound);
+        if claimed && !self.scheme.sandbox {
+            return Err(Code::GradeRefused.into());
+        }
+        if grade.has_element() && !name.as_str().is_empty() {
+            return Err(Code::ValueOutOfRange.into());
+        }
+        Ok(())
+    }
+
     /// The activation that an enrolment uses up. A sandbox asks for none, but a code that is given must be good.
     fn activation(
         &self,
         desk: &Desk,
         psp: &str,
         account: &str,
+        name: &str,
         code: Option<&str>,
     ) -> Result<Option<(Digest, String, String)>, Refusal> {
         let Some(code) = code else {
             return if self.scheme.sandbox { Ok(None) } else { Err(Code::ActivationRefused.into()) };
         };
-        let hash = sha256(code.as_bytes());
+        let hash = activation_hash(code, name);
         if !desk.store.activation_open(&hash, psp, account, self.now_s())? {
             return Err(Code::ActivationRefused.into());
         }
         Ok(Some((hash, psp.to_owned(), account.to_owned())))
     }
+}
+
+/// What is kept of an activation code: its hash, with the display name that the PSP vouches for.
+pub(super) fn activation_hash(code: &str, name: &str) -> Digest {
+    sha256(format!("{code}\0{name}").as_bytes())
 }
 
 /// A random start below 2^31, so that the gross total tells a payee nothing.

@@ -7,6 +7,7 @@ mod moves;
 mod psp;
 mod settle;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,8 @@ use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::Settlement;
 use counterfoil_wire::{Algorithm, Amount, Code, Digest, Wire};
 
-use crate::domain::audit::{AuditReport, audit};
+use crate::domain::audit::{AuditReport, Scan, audit};
+use crate::domain::reason::Reason;
 use crate::domain::wallet::Wallet;
 use crate::error::{OperatorError, Refusal, random};
 use crate::factory;
@@ -226,6 +228,20 @@ fn lock_file(dir: &Path) -> Result<File, OperatorError> {
 /// # Errors
 /// [`OperatorError::NotAnOperator`], [`OperatorError::File`], [`OperatorError::Store`], [`OperatorError::Rail`].
 pub fn audit_folder(dir: &Path) -> Result<AuditReport, OperatorError> {
+    let scan = locked_scan(dir)?;
+    Ok(audit(&scan, &SimulatedRail::snapshot(&dir.join("rail.db"))?))
+}
+
+/// What became of every payment that the operator in `dir` knows, by identifier. Changes nothing.
+///
+/// # Errors
+/// As [`audit_folder`].
+pub fn reasons_in_folder(dir: &Path) -> Result<BTreeMap<Digest, Reason>, OperatorError> {
+    let scan = locked_scan(dir)?;
+    Ok(scan.records.iter().map(|record| (record.id, record.reason())).collect())
+}
+
+fn locked_scan(dir: &Path) -> Result<Scan, OperatorError> {
     let database = dir.join("operator.db");
     if !database.is_file() {
         return Err(OperatorError::NotAnOperator(dir.to_owned()));
@@ -233,8 +249,7 @@ pub fn audit_folder(dir: &Path) -> Result<AuditReport, OperatorError> {
     let lock = lock_file(dir)?;
     let locked = lock.lock();
     locked.map_err(|source| OperatorError::File { path: dir.join("lock"), source })?;
-    let scan = SqliteStore::open(&database)?.scan()?;
-    Ok(audit(&scan, &SimulatedRail::snapshot(&dir.join("rail.db"))?))
+    Ok(SqliteStore::open(&database)?.scan()?)
 }
 
 fn scheme(store: &SqliteStore, root: &[u8]) -> Result<Scheme, OperatorError> {

@@ -1,11 +1,12 @@
 //! What a PSP may ask for its own customers.
 
 use counterfoil_trust::sha256;
+use counterfoil_wire::cert::Name;
 use counterfoil_wire::{Code, KeyId};
 use serde::Serialize;
 
 use super::Service;
-use super::enrol::check_account;
+use super::enrol::{activation_hash, check_account};
 use crate::error::{Refusal, random};
 use crate::store::Batch;
 
@@ -33,18 +34,20 @@ impl Service {
         if known { Ok(()) } else { Err(Code::PspUnauthorised.into()) }
     }
 
-    /// Makes a code for one account of a PSP.
+    /// Makes a code for one account of a PSP. A terminal enrols with it under the display name `name`, which the PSP
+    /// vouches for, and no other; a wallet has none, and `name` is empty.
     ///
     /// # Errors
-    /// [`Code::UnknownPsp`], [`Code::ValueOutOfRange`] for an account name.
-    pub fn create_activation(&self, psp: &str, account: &str) -> Result<Activation, Refusal> {
+    /// [`Code::UnknownPsp`], [`Code::ValueOutOfRange`] for an account name or a display name.
+    pub fn create_activation(&self, psp: &str, account: &str, name: &str) -> Result<Activation, Refusal> {
         if !self.scheme.psps.iter().any(|known| known == psp) {
             return Err(Code::UnknownPsp.into());
         }
-        check_account(psp, account)?;
+        check_account(psp, account, &self.scheme.rules.loss_fund)?;
+        Name::new(name).ok_or(Code::ValueOutOfRange)?;
         let activation_code = hex::encode(random::<10>()?);
         let expires_at_s = self.now_s().saturating_add(ACTIVATION_S);
-        let hash = sha256(activation_code.as_bytes());
+        let hash = activation_hash(&activation_code, name);
         self.exclusively(|desk| Ok(desk.store.add_activation(&hash, psp, account, expires_at_s)?))?;
         Ok(Activation { activation_code, expires_at_s })
     }

@@ -4,24 +4,27 @@ use std::collections::BTreeSet;
 
 use counterfoil_trust::{key_id, open};
 use counterfoil_wire::rules::Rules;
-use counterfoil_wire::sync::{Settlement, Standing, Statement};
+use counterfoil_wire::sync::{Settlement, Statement};
 use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId};
 
 use super::{Desk, Service};
 use crate::domain::journal::{Item, Reading, read};
-use crate::domain::reason::Reason;
-use crate::domain::reconcile::{Case, Judgement, WorkingSet, reconcile, write_off};
+use crate::domain::reconcile::{Judgement, WorkingSet, reconcile, refuse, write_off};
 use crate::domain::settle::{balance_after, resolve, true_balance};
 use crate::domain::wallet::Wallet;
 use crate::error::Refusal;
 use crate::store::{Answer, Batch, Needs};
 
+/// How a statement is judged.
+type Judge = fn(&KeyId, &Reading, WorkingSet, &Rules, u32) -> Judgement;
+
 impl Service {
-    /// Settles the statement in `bytes`; the settlement. The same statement again gives the same settlement.
+    /// Settles the statement in `bytes`; the settlement. The same statement again gives the same settlement. One that
+    /// does not continue the wallet's journal, or in which something does not hold, is answered with a settlement that
+    /// suspends the wallet.
     ///
     /// # Errors
-    /// Those of [`open`]; [`Code::UnknownWallet`]; [`Code::StatementGap`] and [`Code::StatementInvalid`], after which
-    /// the wallet is suspended; [`Refusal::Store`].
+    /// Those of [`open`] for the statement as a whole; [`Code::UnknownWallet`]; [`Refusal::Store`].
     pub fn settle(&self, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
         let sealed = open::<Statement>(bytes)?;
         sealed.check_signature(&self.scheme.anchors.scheme)?;
@@ -37,25 +40,13 @@ impl Service {
             return Ok(settlement);
         }
         // Signatures are checked outside the lock.
-        let reading = match read(&self.scheme.anchors, &sealed, bytes) {
-            Ok(reading) => reading,
-            Err(error) => {
-                self.exclusively(|desk| self.suspend(desk, own, bytes))?;
-                return Err(error.into());
-            }
-        };
+        let read = read(&self.scheme.anchors, &sealed, bytes);
+        let judge: Judge = if read.is_ok() { reconcile } else { refuse };
+        let reading = read.unwrap_or_else(|_| Reading::without_entries(scheme, &sealed, bytes));
         self.exclusively(|desk| match desk.store.answered(&own, &message)? {
             Some(settlement) => Ok(settlement),
-            None => self.book(desk, &reading),
+            None => self.book(desk, &reading, judge),
         })
-    }
-
-    fn suspend(&self, desk: &mut Desk, own: KeyId, statement: &[u8]) -> Result<(), Refusal> {
-        let mut wallet = desk.store.wallet(&own)?.ok_or(Code::UnknownWallet)?;
-        wallet.standing = Standing::Suspended;
-        let case = Case { key: own, reason: Reason::Gap, evidence: statement.to_vec() };
-        let cases = vec![(case, self.now_s())];
-        Ok(desk.store.commit(&Batch { wallets: vec![wallet], cases, ..Batch::default() })?)
     }
 
     /// Has somebody pay for what wallets that never came back had spent beyond what is known.
@@ -71,12 +62,11 @@ impl Service {
         Ok(desk.store.commit(&batch)?)
     }
 
-    fn book(&self, desk: &mut Desk, reading: &Reading) -> Result<Vec<u8>, Refusal> {
+    fn book(&self, desk: &mut Desk, reading: &Reading, judge: Judge) -> Result<Vec<u8>, Refusal> {
         let now_s = self.now_s();
         let rules: &Rules = &self.scheme.rules;
         let before = desk.store.gather(&needs(reading))?;
-        let judgement = reconcile(&self.scheme.anchors.scheme, reading, before.clone(), rules, now_s);
-        let refused = judgement.refused;
+        let judgement = judge(&self.scheme.anchors.scheme, reading, before.clone(), rules, now_s);
         let mut batch = Batch::default();
         let mut set = appended(judgement, &mut batch, now_s);
         let newly: Vec<Wallet> = set.wallets.values().filter(|wallet| wallet.revoked).cloned().collect();
@@ -85,15 +75,12 @@ impl Service {
             batch.published.push(list);
             batch.revocations = revocations;
         }
-        let answer = match refused {
-            Some(code) => Err(code),
-            None => Ok(self.answer(desk, reading, &mut set, &mut batch)?),
-        };
+        let answer = self.answer(desk, reading, &mut set, &mut batch)?;
         batch.wallets = changed(&before.wallets, set.wallets);
         batch.records = changed(&before.records, set.records);
         desk.store.commit(&batch)?;
         super::moves::move_money(desk)?;
-        Ok(answer?)
+        Ok(answer)
     }
 
     /// Makes the settlement and puts it into `batch`.

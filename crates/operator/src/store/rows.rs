@@ -63,7 +63,7 @@ pub(super) const PUT_WALLET: &str = "insert into wallet values (?1, ?2, ?3, ?4, 
     loss = excluded.loss, loss_no = excluded.loss_no, liable = excluded.liable, suspended = excluded.suspended,
     revoked = excluded.revoked, pin_unblock = excluded.pin_unblock, cert_from_s = excluded.cert_from_s,
     cert_until_s = excluded.cert_until_s, synced_at_s = excluded.synced_at_s,
-    closed_below = excluded.closed_below, time_bound_s = excluded.time_bound_s, returned = excluded.returned,
+    closed_below = excluded.closed_below, closed_before_s = excluded.closed_before_s, returned = excluded.returned,
     paid_out = excluded.paid_out";
 
 pub(super) fn put_wallet(statement: &mut rusqlite::Statement<'_>, wallet: &Wallet) -> Result<(), StoreError> {
@@ -97,7 +97,7 @@ pub(super) fn put_wallet(statement: &mut rusqlite::Statement<'_>, wallet: &Walle
         wallet.cert_until_s,
         wallet.synced_at_s,
         wallet.closed_below,
-        wallet.time_bound_s,
+        wallet.closed_before_s,
         returned,
         Sql(wallet.paid_out),
     ])?;
@@ -136,7 +136,7 @@ pub(super) fn wallet(row: &Row<'_>) -> Result<Wallet, StoreError> {
         cert_until_s: row.get("cert_until_s")?,
         synced_at_s: row.get("synced_at_s")?,
         closed_below: row.get("closed_below")?,
-        time_bound_s: row.get("time_bound_s")?,
+        closed_before_s: row.get("closed_before_s")?,
         returned: returned.collect::<Option<_>>().ok_or_else(damaged)?,
         paid_out: amount(row, "paid_out")?,
     })

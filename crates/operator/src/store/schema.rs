@@ -21,7 +21,7 @@ create table wallet (
     funding_total integer not null, order_no integer not null, shadow integer not null, loss integer not null,
     loss_no integer not null, liable text, suspended integer not null, revoked integer not null,
     pin_unblock integer not null, cert_from_s integer not null, cert_until_s integer not null,
-    synced_at_s integer not null, closed_below integer not null, time_bound_s integer not null,
+    synced_at_s integer not null, closed_below integer not null, closed_before_s integer not null,
     returned text not null, paid_out integer not null, primary key (bucket, id)
 ) without rowid;
 create table certificate (
@@ -40,6 +40,7 @@ create table ledger (
     bucket integer not null, kind integer not null, reference blob not null, debit text not null,
     credit text not null, amount integer not null check (amount > 0), primary key (bucket, kind, reference)
 ) without rowid;
+-- Payer's step and payee's step are written together here, so every message is delivered when it is written (done = 1).
 create table outbox (
     bucket integer not null, payment blob not null, kind integer not null, done integer not null,
     primary key (bucket, payment, kind)

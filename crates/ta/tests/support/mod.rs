@@ -517,7 +517,7 @@ impl Operator {
         self.defunded += paid_out;
         let account = self.accounts.get_mut(&key).unwrap();
         account.closed_below = body.closed_below;
-        account.closed_before_s = body.time_bound_s;
+        account.closed_before_s = body.closed_before_s;
         let (granted, order_no) = (account.granted, account.order_no);
         let by_rules = self.rules.limits(account.cert.grade).unwrap().sync_total_max.minor();
         let ceiling = account.spent.max(body.spent.minor()) + self.ceiling_margin.unwrap_or(by_rules);

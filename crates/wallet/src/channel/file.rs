@@ -61,9 +61,15 @@ pub fn write_message(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Channel
     }
 }
 
+/// What the system said, without the name of a draft that `tempfile` adds and nobody asked for.
+pub(crate) fn undressed(error: std::io::Error) -> std::io::Error {
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.and_then(std::io::Error::raw_os_error).map_or(error, std::io::Error::from_raw_os_error)
+}
+
 /// The new content is durable under another name before it takes the name over.
 fn replace(path: &Path, content: &[u8]) -> Result<(), ChannelError> {
-    let failed = |source| ChannelError::Io { action: "write", path: path.into(), source };
+    let failed = |source| ChannelError::Io { action: "write", path: path.into(), source: undressed(source) };
     let folder = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
         _ => PathBuf::from("."),

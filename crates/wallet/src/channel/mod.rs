@@ -75,15 +75,23 @@ pub enum ChannelError {
     },
     /// The file name does not say which form is wanted.
     #[error(
-        "{path:?} ends neither in .cbor (the message itself) nor in .png (a QR code); choose one of the two"
+        "{} ends neither in .cbor (the message itself) nor in .png (a QR code); choose one of the two",
+        path.display()
     )]
     UnknownExtension {
         /// The file that was to be written.
         path: PathBuf,
     },
+    /// The file that was to be written is there already and is not this message.
+    #[error("{} is there already and holds something else; nothing is written over it", path.display())]
+    Occupied {
+        /// The file that was to be written.
+        path: PathBuf,
+    },
     /// The file is longer than any message or picture that is read.
     #[error(
-        "{path:?} is larger than {bytes_max} bytes, too large for a message; check that it is the right file"
+        "{} is larger than {bytes_max} bytes, too large for a message; check that it is the right file",
+        path.display()
     )]
     FileTooLarge {
         /// The file that was to be read.
@@ -92,7 +100,7 @@ pub enum ChannelError {
         bytes_max: u64,
     },
     /// The file system refused.
-    #[error("cannot {action} {path:?}: {source}")]
+    #[error("cannot {action} {}: {source}", path.display())]
     Io {
         /// What was tried, as a verb.
         action: &'static str,
