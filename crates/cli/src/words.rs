@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::output::{Answer, DECLINED, REFUSED};
 use crate::time::utc;
 
-/// Adds what interrupted operations came to, before what was asked for now.
+/// Adds what interrupted operations came to, ahead of the answer to the command itself.
 pub(crate) fn tell_finished(answer: &mut Answer, finished: &[Finished], currency: Currency) {
     let mut list = Vec::new();
     for one in finished {

@@ -4,12 +4,9 @@
 //! cost a third more, and the version of a code, hence how well a poor camera reads it, is decided by its
 //! length.
 //!
-//! The reader is `rxing`, a port of ZXing. It has two QR readers; ours is the one that follows zxing-cpp, as
-//! the one that follows the Java original loses a quarter of the codes at a blur of a third of a module. Of
-//! 704 pictures of 110 to 1200 bytes at 11 angles, 4 sizes and a blur of none or a third of a module, it reads
-//! all with its two binarizers together, as did a finder of our own that it replaced. At half a module it
-//! reads 21 of 352 where ours, with sharpening, read 176: neither can be relied on there, and a reader that
-//! others keep is worth more. Before those, `rqrr`'s finder lost half of the codes at a third of a module.
+//! The reader is `rxing`, a port of ZXing; docs/adr/0004-qr-reader.md says why, and what it cannot read. It has two
+//! QR readers; ours is the one that follows zxing-cpp, with both of its binarizers, which between them read more
+//! than either.
 //!
 //! What is in the way of rxing's plain interface: it makes text of the payload, and nothing in it bounds the
 //! work. So its steps are called one by one here, and the bytes taken before they become text.
