@@ -242,14 +242,16 @@ impl Checks<'_> {
     }
 
     fn proof(&self, proof: &Proof) -> Fields {
-        let verdict = match self.scheme().map(|scheme| judge(&scheme, proof)) {
+        let verdict = match self.anchors.map(|anchors| judge(anchors, proof)) {
             None => NO_ROOT.to_owned(),
             Some(Ok(shown)) => format!("proven: {}", shown.name()),
+            // The certificate says more of it: whether its issuer is known.
+            Some(Err(Error { code: Code::UnknownIssuer })) => self.wallet(&proof.cert, None),
             Some(Err(error)) => bad(error),
         };
         Fields::new()
             .put("kind", "proof")
-            .group("subject", describe::key(&proof.first.header.key))
+            .group("subject", describe::wallet(&proof.cert))
             .group("first", self.header(&proof.first))
             .group("second", self.header(&proof.second))
             .put("verifies", verdict)
@@ -262,11 +264,17 @@ impl Checks<'_> {
                 Err(error) => Fields::new().put("error", bad(error)),
             })
         };
+        // Proofs are judged as a device does that takes over the trust list first.
+        let mut anchors = self.anchors.cloned();
+        if let (Some(anchors), Some(trust)) = (&mut anchors, &gossip.trust) {
+            let _ = anchors.adopt(&trust.0);
+        }
+        let newest = Checks { anchors: anchors.as_ref(), now_s: self.now_s };
         Fields::new()
             .put("kind", "gossip")
             .maybe_group("revocation_list", nested(&gossip.revocation))
             .maybe_group("trust_list", nested(&gossip.trust))
-            .list("proofs", gossip.proofs.iter().map(|proof| self.proof(proof)).collect())
+            .list("proofs", gossip.proofs.iter().map(|proof| newest.proof(proof)).collect())
             .list("headers", gossip.headers.iter().map(|header| self.header(header)).collect())
             .put("verifies", "each part by itself; as a whole it is not signed")
     }

@@ -7,10 +7,11 @@ mod support;
 
 use counterfoil_operator::domain::reason::Reason;
 use counterfoil_ta::api::{Command, Reply};
-use counterfoil_trust::{SigningKey, header_id, key_id, open, seal, sha256};
+use counterfoil_trust::{Misbehaviour, SigningKey, header_id, judge, key_id, open, seal, sha256};
 use counterfoil_wire::cert::{Grade, Name, WalletCert};
 use counterfoil_wire::header::{Envelope, Extra, Header, Purpose, Signer};
-use counterfoil_wire::message::{Payment, Request};
+use counterfoil_wire::message::{Body, Decline, Payment, Receipt, Request};
+use counterfoil_wire::proof::Proof;
 use counterfoil_wire::sync::{Enrolment, Entry, FundOrder, Outcome, Settlement, Standing, Statement};
 use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Digest, KeyId, Nonce, PublicKey, Reference, Wire};
 use support::{World, amount};
@@ -26,6 +27,7 @@ struct Broken {
     after: (u32, Digest),
     head: (u32, Digest),
     entries: Vec<Entry>,
+    receipts: Vec<Bytes>,
     closed_below: u32,
     orders: u32,
 }
@@ -48,6 +50,7 @@ impl Broken {
             after: (0, Digest::NONE),
             head: (0, Digest::NONE),
             entries: Vec::new(),
+            receipts: Vec::new(),
             closed_below: 0,
             orders: 0,
         }
@@ -95,6 +98,31 @@ impl Broken {
         self.entries.push(entry);
     }
 
+    /// A request of its own, and for a payment both answers.
+    fn request(&self, minor: u64) -> Bytes {
+        let request = Request {
+            number: 7,
+            nonce: Some(Nonce([7; 16])),
+            amount: Some(amount(minor)),
+            expiry_s: support::START_S + 600,
+            revocation_no: 1,
+            trust_no: 1,
+        };
+        self.seal(&request, Signer::Cert(self.cert.clone()))
+    }
+
+    fn both_answers(&self, payment: &Bytes) -> (Bytes, Bytes) {
+        let payment = open::<Payment>(&payment.0).unwrap().id(&self.scheme);
+        let signer = || Signer::Key(self.key.public());
+        let receipt = Receipt { payment, seq: 40, prev: Digest::NONE };
+        let decline = Decline { payment, reason: 319, seq: 41, prev: Digest::NONE };
+        (self.seal(&receipt, signer()), self.seal(&decline, signer()))
+    }
+
+    fn seal<B: Body>(&self, body: &B, signer: Signer) -> Bytes {
+        Bytes(seal(&self.scheme, &self.key, &[1; 32], body, signer, None).0.to_bytes())
+    }
+
     fn header(&self, purpose: Purpose, seq: u32, prev: Digest, digest: Digest) -> Digest {
         let header = Header { purpose, key: self.key.public(), seq, prev, digest, extra: Extra::None };
         header_id(&self.scheme, &header)
@@ -107,7 +135,7 @@ impl Broken {
             after_seq: self.after.0,
             after_prev: self.after.1,
             entries: std::mem::take(&mut self.entries),
-            receipts: Vec::new(),
+            receipts: std::mem::take(&mut self.receipts),
             proofs: Vec::new(),
             funded: amount(self.balance),
             received: Amount::ZERO,
@@ -146,6 +174,83 @@ fn new_key() -> SigningKey {
 fn accused(world: &World) -> Vec<(String, Reason, bool)> {
     let cases = world.sound().cases;
     cases.into_iter().map(|case| (case.key_id, case.reason, case.revoked)).collect()
+}
+
+/// What the operator keeps as evidence against each key, as anybody may judge it.
+fn proven(world: &World) -> Vec<(KeyId, Misbehaviour)> {
+    let db = rusqlite::Connection::open(world.path.join("operator.db")).unwrap();
+    let mut rows = db.prepare("select evidence from misconduct").unwrap();
+    let evidence = rows.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    let proofs = evidence.filter_map(|bytes| Proof::from_bytes(&bytes.unwrap()).ok());
+    let anchors = &world.service.scheme().anchors;
+    proofs.map(|proof| (key_id(&proof.cert.key), judge(anchors, &proof).unwrap())).collect()
+}
+
+#[test]
+fn paying_from_two_branches_gives_a_proof_that_holds_for_anybody() {
+    let world = World::new();
+    let (mut ann, mut bob, mut dan) = (world.person("ann"), world.person("bob"), world.person("dan"));
+    world.fund(&mut ann, 5_000);
+    let mut twin = ann.copy();
+    ann.pay_to(&mut bob, 4_000, false);
+    twin.pay_to(&mut dan, 3_500, false);
+    world.sync(&mut bob).unwrap();
+    world.sync(&mut dan).unwrap();
+    assert_eq!(proven(&world), [(ann.id(), Misbehaviour::Fork)]);
+}
+
+#[test]
+fn two_statements_under_one_number_are_proof_though_neither_shows_a_certificate() {
+    let world = World::new();
+    let mut eve = Broken::enrol(&world, "eve");
+    eve.fund(&world, 1_000);
+    let (head, after, entries) = (eve.head, eve.after, eve.entries.clone());
+    eve.sync(&world).unwrap();
+    (eve.head, eve.after, eve.entries) = (head, after, entries);
+    eve.closed_below = 9;
+    eve.sync(&world).unwrap();
+    assert_eq!(proven(&world), [(eve.id(), Misbehaviour::Fork)]);
+}
+
+#[test]
+fn a_receipt_and_a_decline_are_proof_in_whatever_order_the_payer_gets_them() {
+    for receipt_first in [true, false] {
+        let world = World::new();
+        let mut ann = world.person("ann");
+        let eve = Broken::enrol(&world, "eve");
+        world.fund(&mut ann, 5_000);
+        let payment = ann.pay(&eve.request(700)).unwrap();
+        let (receipt, decline) = eve.both_answers(&payment);
+        let mut answers = [Command::Confirm { receipt }, Command::Reclaim { decline }];
+        if !receipt_first {
+            answers.reverse();
+        }
+        ann.run(&answers[0]).unwrap();
+        assert_eq!(ann.run(&answers[1]).unwrap_err(), Code::AlreadyResolved);
+        world.sync(&mut ann).unwrap();
+        assert_eq!(proven(&world), [(eve.id(), Misbehaviour::Equivocation)]);
+        assert_eq!(accused(&world), [(eve.id().to_string(), Reason::Equivocated, true)]);
+        assert!(!ann.is_suspended());
+        world.sound();
+    }
+}
+
+#[test]
+fn a_receipt_and_a_decline_in_one_statement_are_proof_too() {
+    let world = World::new();
+    let mut mallory = Broken::enrol(&world, "mallory");
+    let eve = Broken::enrol(&world, "eve");
+    mallory.fund(&world, 1_000);
+    let payment = mallory.pay(&eve.request(700), 700);
+    let (receipt, decline) = eve.both_answers(&payment);
+    let id = open::<Payment>(&payment.0).unwrap().id(&mallory.scheme);
+    mallory.spent = mallory.spent.plus(amount(700)).unwrap();
+    mallory.write(Entry::Payment { payment });
+    mallory.write(Entry::Reclaim { payment: id, decline });
+    mallory.receipts.push(receipt);
+    mallory.sync(&world).unwrap();
+    assert_eq!(proven(&world), [(eve.id(), Misbehaviour::Equivocation)]);
+    world.sound();
 }
 
 #[test]
@@ -243,16 +348,7 @@ fn a_payee_that_takes_what_it_closed_gets_nothing_and_is_revoked() {
         let mut ann = world.person("ann");
         let mut eve = Broken::enrol(&world, "eve");
         world.fund(&mut ann, 5_000);
-        let request = Request {
-            number: 7,
-            nonce: Some(Nonce([7; 16])),
-            amount: Some(amount(700)),
-            expiry_s: support::START_S + 600,
-            revocation_no: 1,
-            trust_no: 1,
-        };
-        let signer = Signer::Cert(eve.cert.clone());
-        let request = Bytes(seal(&eve.scheme, &eve.key, &[1; 32], &request, signer, None).0.to_bytes());
+        let request = eve.request(700);
         let payment = ann.pay(&request).unwrap();
         world.sync(&mut ann).unwrap();
         eve.closed_below = 8;

@@ -11,9 +11,10 @@ use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, Wire};
 use crate::TrustedApp;
 use crate::api::Reply;
 use crate::env::Env;
+use crate::gossip::Proofs;
 use crate::journal::{Place, message};
 use crate::pay::headers_of;
-use crate::state::{Change, Incoming, OpenRequest, keys, proof_key, read, read_all};
+use crate::state::{Change, Incoming, OpenRequest, keys, payer_cert_key, read, read_all};
 
 /// A payment whose signature and certificate hold, addressed to this wallet.
 struct Shown {
@@ -125,9 +126,9 @@ impl<E: Env> TrustedApp<E> {
         let other =
             held.into_iter().map(|(_, held)| held).find(|held| conflict(held, &shown.header).is_some());
         let Some(other) = other else { return Ok(()) };
+        let proof = Proof { cert: shown.payer.clone(), first: other, second: shown.header.clone() };
         let mut change = self.begin()?;
-        let proof = Proof { first: other, second: shown.header.clone() };
-        change.put(proof_key(&shown.payer.key), &proof);
+        Proofs::held(self.env.store())?.keep(&mut change, &proof);
         self.commit(change)?;
         Err(Code::ProvenCheat.into())
     }
@@ -179,7 +180,7 @@ impl<E: Env> TrustedApp<E> {
         let (envelope, id) = self.sign(&body, Signer::Key(own))?;
         let receipt = message(&envelope);
         self.append_signed(&mut change, &next, id, &Entry::Receipt { payment: shown.bytes.clone() });
-        keep(&mut change, &shown, next.seq, true, 0, &receipt);
+        self.keep(&mut change, &shown, next.seq, true, 0, &receipt)?;
         self.commit(change)?;
         Ok(Reply::Accepted { receipt, amount, again: false })
     }
@@ -193,27 +194,42 @@ impl<E: Env> TrustedApp<E> {
         let (envelope, id) = self.sign(&body, Signer::Key(own))?;
         let decline = message(&envelope);
         self.append_signed(&mut change, &next, id, &Entry::Decline { payment: shown.bytes.clone(), reason });
-        keep(&mut change, &shown, next.seq, false, reason, &decline);
+        self.keep(&mut change, &shown, next.seq, false, reason, &decline)?;
         self.commit(change)?;
         Ok(Reply::Declined { decline, amount, reason, again: false })
     }
-}
 
-/// Puts a decided payment into the replay memory, and its header where forks are looked for.
-fn keep(change: &mut Change, shown: &Shown, seq: u32, accepted: bool, reason: u16, answer: &Bytes) {
-    let incoming = Incoming {
-        accepted,
-        reason,
-        amount: shown.payment.amount,
-        payer: shown.payer.key,
-        payer_seq: shown.payment.seq,
-        not_after_s: shown.payer.not_after_s(),
-        seq,
-        answer: answer.clone(),
-    };
-    change.put(keys::of(b'i', &[&shown.id.0]), &incoming);
-    let mut key = headers_of(&shown.payer.key);
-    key.extend_from_slice(&shown.payment.seq.to_be_bytes());
-    key.extend_from_slice(&shown.id.0);
-    change.batch.put(key, shown.header.to_bytes());
+    /// Puts a decided payment into the replay memory, and its header where forks are looked for, with the payer's newest
+    /// certificate: a header that another device hands on comes without one.
+    fn keep(
+        &self,
+        change: &mut Change,
+        shown: &Shown,
+        seq: u32,
+        accepted: bool,
+        reason: u16,
+        answer: &Bytes,
+    ) -> Result<(), Error> {
+        let payer = &shown.payer;
+        let incoming = Incoming {
+            accepted,
+            reason,
+            amount: shown.payment.amount,
+            payer: payer.key,
+            payer_seq: shown.payment.seq,
+            not_after_s: payer.not_after_s(),
+            seq,
+            answer: answer.clone(),
+        };
+        change.put(keys::of(b'i', &[&shown.id.0]), &incoming);
+        let mut key = headers_of(&payer.key);
+        key.extend_from_slice(&shown.payment.seq.to_be_bytes());
+        key.extend_from_slice(&shown.id.0);
+        change.batch.put(key, shown.header.to_bytes());
+        let held = read::<WalletCert, _>(self.env.store(), &payer_cert_key(&payer.key))?;
+        if held.is_none_or(|held| held.not_after_s() < payer.not_after_s()) {
+            change.put(payer_cert_key(&payer.key), payer);
+        }
+        Ok(())
+    }
 }

@@ -1,28 +1,32 @@
 //! What devices hand on: the newest lists, proofs, and headers of payments lately taken.
 //!
-//! Every part is judged by itself. Lists must be the operator's and newer; a proof must prove; a header handed on is
-//! only compared with headers that were shown here, never kept, so that nobody can fill this wallet with headers.
+//! Every part is judged by itself, lists first, so that a proof is judged by the newest trust list at hand. Lists must be
+//! the operator's and newer. A proof must prove, about a wallet of the scheme; one whose issuer the trust list does not
+//! name cannot be judged here and is passed over. A header handed on is only compared with headers that were shown here,
+//! never kept, so that nobody can fill this wallet with headers.
 
 use alloc::vec::Vec;
 
 use counterfoil_trust::{check_header, conflict, judge, open};
+use counterfoil_wire::cert::WalletCert;
 use counterfoil_wire::lists::{RevocationList, TrustList};
 use counterfoil_wire::message::Payment;
 use counterfoil_wire::proof::{Gossip, Proof, SignedHeader};
 use counterfoil_wire::sync::Entry;
-use counterfoil_wire::{Bytes, Error, PublicKey, Wire};
+use counterfoil_wire::{Bytes, Code, Error, PublicKey, Wire};
 
 use crate::TrustedApp;
 use crate::api::Reply;
 use crate::env::{Env, Store};
 use crate::pay::headers_of;
 use crate::settle::Lists;
-use crate::state::{count, keys, proof_key, read, read_all, store_error};
+use crate::state::{Change, keys, payer_cert_key, proof_key, read, read_all};
 
 /// Proofs looked at in one session.
 const PROOFS_A_SESSION: usize = 8;
 
-/// Proofs kept, one a key.
+/// Proofs kept, one a key. When a further one comes, the one whose certificate ends soonest makes room: its key is refused
+/// soonest for other reasons.
 const PROOFS_KEPT: usize = 64;
 
 /// Headers looked at in one session.
@@ -46,15 +50,11 @@ impl<E: Env> TrustedApp<E> {
         let store = self.env.store();
         let revocation = read::<Bytes, _>(store, keys::REVOCATION_ENVELOPE)?;
         let mut proofs: Vec<Proof> = Vec::new();
-        // Proofs about payers of this wallet first, then the others from anywhere: whoever makes up keys can choose
-        // where they sort, and must not keep a true proof from travelling.
-        let (mut held, mut others) = (Vec::new(), Vec::new());
-        for (_, proof) in read_all::<Proof, _>(store, b"p")? {
-            if self.paid_here(&proof.first.header.key)? { held.push(proof) } else { others.push(proof) }
-        }
-        let start = usize::from(start).checked_rem(others.len()).unwrap_or(0);
-        others.rotate_left(start);
-        for proof in held.into_iter().chain(others) {
+        // From anywhere on: where there is room for a few, each has its turn.
+        let mut held = read_all::<Proof, _>(store, b"p")?;
+        let start = usize::from(start).checked_rem(held.len()).unwrap_or(0);
+        held.rotate_left(start);
+        for (_, proof) in held {
             if proofs.len() < PROOFS_A_SESSION && fits(proof.to_bytes().len()) {
                 proofs.push(proof);
             }
@@ -98,35 +98,29 @@ impl<E: Env> TrustedApp<E> {
         let revocation_new = lists.revocation_changed();
         lists.write(&mut change);
         let mut cheats: Vec<PublicKey> = Vec::new();
-        let held = count(self.env.store(), b"p")?;
-        let mut strangers = self.proven_strangers()?;
+        let mut proofs = Proofs::held(self.env.store())?;
         for proof in gossip.proofs.iter().take(PROOFS_A_SESSION) {
-            judge(&scheme, proof)?;
-            let key = proof.first.header.key;
-            if cheats.contains(&key) || self.holds_proof(&key)? {
-                continue;
+            match judge(lists.anchors(), proof) {
+                Err(Error { code: Code::UnknownIssuer }) => continue,
+                judged => judged?,
+            };
+            if proofs.keep(&mut change, proof) {
+                cheats.push(proof.cert.key);
             }
-            // A proof does not say that its key is a wallet's, so anybody can make up keys to fill this memory with. A
-            // proof about a payer of this wallet is kept in any case; another takes the place of one, not in turn.
-            if held.saturating_add(cheats.len()) >= PROOFS_KEPT && !self.paid_here(&key)? {
-                let at = usize::from(u16::from_be_bytes(self.random())).checked_rem(strangers.len());
-                let Some(at) = at else { continue };
-                change.batch.delete(strangers.swap_remove(at));
-            }
-            change.put(proof_key(&key), proof);
-            cheats.push(key);
         }
         for header in gossip.headers.iter().take(HEADERS_A_SESSION) {
             check_header(&scheme, header)?;
             let key = header.header.key;
-            if cheats.contains(&key) || self.holds_proof(&key)? {
+            if proofs.has(&key) {
                 continue;
             }
             let shown = read_all::<SignedHeader, _>(self.env.store(), &headers_of(&key))?;
             let other =
                 shown.into_iter().map(|(_, shown)| shown).find(|shown| conflict(shown, header).is_some());
             if let Some(other) = other {
-                change.put(proof_key(&key), &Proof { first: other, second: header.clone() });
+                let cert = read::<WalletCert, _>(self.env.store(), &payer_cert_key(&key))?;
+                let cert = cert.ok_or(Code::Damaged)?;
+                proofs.keep(&mut change, &Proof { cert, first: other, second: header.clone() });
                 cheats.push(key);
             }
         }
@@ -134,24 +128,37 @@ impl<E: Env> TrustedApp<E> {
         self.commit_with(change, |state| lists.install(state))?;
         Ok(Reply::Learnt { revocation_no, revocation_new, cheats })
     }
+}
 
-    /// Whether a payment of `key` was decided here and is still remembered: the key is a wallet's, by its certificate.
-    fn paid_here(&self, key: &PublicKey) -> Result<bool, Error> {
-        Ok(count(self.env.store(), &headers_of(key))? > 0)
+/// Where the proofs are that this wallet holds.
+pub(crate) struct Proofs {
+    /// Storage key, and end of the certificate in seconds since 1970.
+    held: Vec<(Vec<u8>, u32)>,
+}
+
+impl Proofs {
+    pub(crate) fn held<S: Store>(store: &S) -> Result<Self, Error> {
+        let held = read_all::<Proof, _>(store, b"p")?;
+        Ok(Self { held: held.into_iter().map(|(place, proof)| (place, proof.cert.not_after_s())).collect() })
     }
 
-    /// Where proofs about keys that never paid here are kept.
-    fn proven_strangers(&self) -> Result<Vec<Vec<u8>>, Error> {
-        let mut places = Vec::new();
-        for (place, proof) in read_all::<Proof, _>(self.env.store(), b"p")? {
-            if !self.paid_here(&proof.first.header.key)? {
-                places.push(place);
-            }
+    fn has(&self, key: &PublicKey) -> bool {
+        let place = proof_key(key);
+        self.held.iter().any(|(held, _)| *held == place)
+    }
+
+    /// Adds a proof that was judged. `false` if there was one about its key.
+    pub(crate) fn keep(&mut self, change: &mut Change, proof: &Proof) -> bool {
+        if self.has(&proof.cert.key) {
+            return false;
         }
-        Ok(places)
-    }
-
-    fn holds_proof(&self, key: &PublicKey) -> Result<bool, Error> {
-        Ok(self.env.store().get(&proof_key(key)).map_err(store_error)?.is_some())
+        let soonest = self.held.iter().enumerate().min_by_key(|(_, (_, end_s))| *end_s).map(|(at, _)| at);
+        if let Some(at) = soonest.filter(|_| self.held.len() >= PROOFS_KEPT) {
+            change.batch.delete(self.held.swap_remove(at).0);
+        }
+        let place = proof_key(&proof.cert.key);
+        self.held.push((place.clone(), proof.cert.not_after_s()));
+        change.put(place, proof);
+        true
     }
 }

@@ -107,15 +107,13 @@ impl<E: Env> TrustedApp<E> {
         let outgoing = Outgoing {
             id,
             request: checked.id,
-            payee: checked.payee.key,
-            payee_name: checked.payee.name,
-            payee_grade: checked.payee.grade,
-            payee_index: checked.payee.status_index,
+            payee: checked.payee,
             amount,
             from_received: split.from_received,
             state: PaymentState::Sent,
             message: sent.clone(),
             receipt: None,
+            decline: None,
         };
         change.put(keys::by_seq(b'o', next.seq), &outgoing);
         change.put(keys::of(b'y', &[&id.0]), &next.seq);

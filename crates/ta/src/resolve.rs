@@ -1,13 +1,15 @@
 //! What became of a payment sent: the receipt confirms it, a decline brings it back.
 
-use counterfoil_trust::open_message;
+use counterfoil_trust::{open, open_message};
 use counterfoil_wire::message::{Body, Decline, Receipt};
+use counterfoil_wire::proof::Proof;
 use counterfoil_wire::sync::Entry;
 use counterfoil_wire::{Bytes, Code, Digest, Error};
 
 use crate::TrustedApp;
 use crate::api::{PaymentState, Reply};
 use crate::env::Env;
+use crate::gossip::Proofs;
 use crate::journal::Place;
 use crate::state::{Change, Outgoing, keys};
 
@@ -27,13 +29,17 @@ impl<E: Env> TrustedApp<E> {
         let reply = |again| Reply::Resolved { payment: outgoing.id, amount: outgoing.amount, again };
         match outgoing.state {
             PaymentState::Confirmed if outgoing.receipt.is_some() => return Ok(reply(true)),
-            PaymentState::Reclaimed | PaymentState::Refunded => return Err(Code::AlreadyResolved.into()),
+            PaymentState::Reclaimed | PaymentState::Refunded => {
+                outgoing.receipt = Some(bytes);
+                return self.too_late(&outgoing);
+            }
             _ => {}
         }
         let done = reply(false);
         let mut change = self.begin()?;
         outgoing.state = PaymentState::Confirmed;
         outgoing.receipt = Some(bytes);
+        self.keep_proof(&mut change, &outgoing)?;
         change.put(keys::by_seq(b'o', seq), &outgoing);
         self.commit(change)?;
         Ok(done)
@@ -44,15 +50,20 @@ impl<E: Env> TrustedApp<E> {
         let reply = |again| Reply::Resolved { payment: outgoing.id, amount: outgoing.amount, again };
         match outgoing.state {
             PaymentState::Reclaimed => return Ok(reply(true)),
-            state if !state.in_flight() => return Err(Code::AlreadyResolved.into()),
+            state if !state.in_flight() => {
+                outgoing.decline = Some(bytes);
+                return self.too_late(&outgoing);
+            }
             _ => {}
         }
         let done = reply(false);
         self.check_good()?;
         let state = self.state()?;
-        let trusted = outgoing.payee_grade.has_element()
-            && !state.revoked.contains(outgoing.payee_index)
-            && self.check_no_proof(&outgoing.payee).is_ok();
+        let payee = &outgoing.payee;
+        let trusted = payee.grade.has_element()
+            && !state.revoked.contains(payee.status_index)
+            && self.check_no_proof(&payee.key).is_ok();
+        outgoing.decline = Some(bytes.clone());
         let mut change = self.begin()?;
         if !trusted {
             if outgoing.state != PaymentState::Unresolved {
@@ -80,11 +91,30 @@ impl<E: Env> TrustedApp<E> {
     ) -> Result<(u32, Outgoing), Error> {
         let opened = open_message::<B>(&bytes.0)?;
         let (seq, outgoing) = self.outgoing(&about(&opened.body))?.ok_or(Code::PaymentUnknown)?;
-        if opened.header.key != outgoing.payee {
+        if opened.header.key != outgoing.payee.key {
             return Err(Code::WrongRole.into());
         }
         opened.check_signature(self.state()?.scheme())?;
         Ok((seq, outgoing))
+    }
+
+    /// An answer to a payment that has come to rest moves nothing. With the answer before it, it may prove that the payee
+    /// gave both.
+    fn too_late(&mut self, outgoing: &Outgoing) -> Result<Reply, Error> {
+        let mut change = self.begin()?;
+        if self.keep_proof(&mut change, outgoing)? {
+            self.commit(change)?;
+        }
+        Err(Code::AlreadyResolved.into())
+    }
+
+    /// Keeps a proof if the payee signed both a receipt and a decline for this payment, and there is none yet.
+    fn keep_proof(&self, change: &mut Change, outgoing: &Outgoing) -> Result<bool, Error> {
+        let (Some(receipt), Some(decline)) = (&outgoing.receipt, &outgoing.decline) else { return Ok(false) };
+        let first = open::<Receipt>(&receipt.0)?.signed_header();
+        let second = open::<Decline>(&decline.0)?.signed_header();
+        let proof = Proof { cert: outgoing.payee.clone(), first, second };
+        Ok(Proofs::held(self.env.store())?.keep(change, &proof))
     }
 }
 

@@ -1,13 +1,13 @@
 //! The settlement: the operator's answer is applied, once.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use counterfoil_trust::{Anchors, Revoked, open};
 use counterfoil_wire::lists::RevocationList;
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Entry, Outcome, Settlement, Standing, Statement};
-use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, Nonce};
+use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, Nonce, PublicKey};
 
 use crate::TrustedApp;
 use crate::api::{PaymentState, Reply};
@@ -15,7 +15,7 @@ use crate::env::Env;
 use crate::journal::Place;
 use crate::pay::{PaidRequest, headers_of};
 use crate::resolve::give_back;
-use crate::state::{Change, Incoming, Outgoing, State, keys, read, read_all};
+use crate::state::{Change, Incoming, Outgoing, State, count, keys, payer_cert_key, read, read_all};
 use crate::statement::number_of;
 
 /// Trust and revocation lists while newer ones are judged: nothing is installed before all is known to be good.
@@ -31,6 +31,10 @@ impl Lists {
     pub(crate) fn of(state: &State) -> Self {
         let (anchors, revoked) = (state.anchors.clone(), state.revoked.clone());
         Self { anchors, revoked, trust: None, revocation: None, issued_at_s: 0 }
+    }
+
+    pub(crate) fn anchors(&self) -> &Anchors {
+        &self.anchors
     }
 
     pub(crate) fn adopt_trust(&mut self, envelope: &Bytes) -> Result<(), Error> {
@@ -321,6 +325,7 @@ impl<E: Env> TrustedApp<E> {
             }
         }
         let closed_s = change.core.closed_before_s;
+        let mut forgotten: BTreeMap<PublicKey, usize> = BTreeMap::new();
         for (key, incoming) in read_all::<Incoming, _>(store, b"i")? {
             if incoming.seq <= settlement.acked_seq && incoming.not_after_s < closed_s {
                 let mut header = headers_of(&incoming.payer);
@@ -328,6 +333,13 @@ impl<E: Env> TrustedApp<E> {
                 header.extend_from_slice(key.get(1..).ok_or(Code::Damaged)?);
                 change.batch.delete(header);
                 change.batch.delete(key);
+                let headers = forgotten.entry(incoming.payer).or_default();
+                *headers = headers.saturating_add(1);
+            }
+        }
+        for (payer, headers) in forgotten {
+            if count(store, &headers_of(&payer))? <= headers {
+                change.batch.delete(payer_cert_key(&payer));
             }
         }
         Ok(())

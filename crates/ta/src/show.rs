@@ -23,8 +23,8 @@ impl<E: Env> TrustedApp<E> {
                 id: outgoing.id,
                 amount: outgoing.amount,
                 state: outgoing.state,
-                peer: outgoing.payee,
-                peer_name: outgoing.payee_name,
+                peer: outgoing.payee.key,
+                peer_name: outgoing.payee.name,
                 seq: number_of(&key).ok_or(Code::Damaged)?,
             });
         }
@@ -76,7 +76,7 @@ impl<E: Env> TrustedApp<E> {
             journal_len: core.head_seq.saturating_sub(core.acked_seq),
             payments,
             requests,
-            cheats: proofs.into_iter().map(|(_, proof)| proof.first.header.key).collect(),
+            cheats: proofs.into_iter().map(|(_, proof)| proof.cert.key).collect(),
         };
         Ok(Reply::Overview { overview })
     }

@@ -13,8 +13,9 @@
 //! | `x` request id | [`PaidRequest`](crate::pay::PaidRequest): a one-time request that was paid |
 //! | `i` id | [`Incoming`]: a payment accepted or declined (the replay memory) |
 //! | `h` payer key id, seq, id | header of a payment shown here, for finding forks |
+//! | `c` payer key id | newest certificate of a payer with such a header, for proving them |
 //! | `q` number | [`OpenRequest`] |
-//! | `p` key id | a proof that the key cheated |
+//! | `p` key id | a proof that the key cheated, at most 64 |
 //! | `r` reference | [`Done`]: what an operation gave |
 //! | `n` number | the reference that was used at this count, for forgetting the oldest |
 //! | `d` seq | a defunding not yet settled |
@@ -226,16 +227,15 @@ record! {
     pub struct Outgoing {
         pub id: Digest,
         pub request: Digest,
-        pub payee: PublicKey,
-        pub payee_name: Name,
-        pub payee_grade: Grade,
-        pub payee_index: u32,
+        /// The certificate that asked: with it the payee's answers are judged, and prove if they contradict each other.
+        pub payee: WalletCert,
         pub amount: Amount,
         /// The part that came out of the received balance.
         pub from_received: Amount,
         pub state: PaymentState,
         pub message: Bytes,
         pub receipt: Option<Bytes>,
+        pub decline: Option<Bytes>,
     }
 }
 
@@ -409,6 +409,11 @@ pub fn load<E: Env>(env: &E) -> Result<Option<State>, Error> {
         order,
         statement,
     }))
+}
+
+/// The storage key of the newest certificate of a payer whose headers are held.
+pub fn payer_cert_key(key: &PublicKey) -> Vec<u8> {
+    keys::of(b'c', &[&key_id(key).0])
 }
 
 /// The storage key of a proof against `key`.

@@ -6,14 +6,14 @@ mod support;
 
 use counterfoil_ta::api::{Command, PaymentState, Reply};
 use counterfoil_trust::{SigningKey, judge, open, seal};
-use counterfoil_wire::cert::{Grade, Name, WalletCert};
+use counterfoil_wire::cert::{Grade, Name, Role, WalletCert};
 use counterfoil_wire::header::{Envelope, Header, Purpose, Signer};
 use counterfoil_wire::message::{Decline, Payment, Receipt, Request};
 use counterfoil_wire::proof::{Gossip, Proof};
 use counterfoil_wire::rules::{Limits, Preset};
 use counterfoil_wire::sync::{Settlement, Standing, Statement};
 use counterfoil_wire::{Algorithm, Bytes, Code, Currency, Digest, Wire};
-use support::{HEDGE, PIN, START_S, Wallet, World, amount, pin};
+use support::{HEDGE, Operator, PIN, START_S, Wallet, World, amount, pin};
 
 const DAY_S: u32 = 86_400;
 
@@ -238,8 +238,8 @@ fn two_payers_with_one_code() {
 #[test]
 fn receipt_and_decline_for_one_payment() {
     let mut w = World::new();
-    let cheat = Broken::new(&w, 60);
     for (receipt_first, seq) in [(true, 1), (false, 3)] {
+        let cheat = Broken::new(&w, 60 + seq as u8);
         let request = cheat.request(&w, |r| r.number = seq);
         let before = w.a.balance();
         let payment = w.a.pay(&request, None, None).unwrap();
@@ -255,9 +255,27 @@ fn receipt_and_decline_for_one_payment() {
             assert_eq!(w.a.balance(), before);
         }
         let halves = (open::<Receipt>(&receipt.0).unwrap(), open::<Decline>(&decline.0).unwrap());
-        let proof = Proof { first: halves.0.signed_header(), second: halves.1.signed_header() };
-        judge(&w.operator.anchors.scheme, &proof).expect("the cheat has proved it itself");
+        let (first, second) = (halves.0.signed_header(), halves.1.signed_header());
+        let proof = Proof { cert: cheat.cert.clone(), first, second };
+        judge(&w.operator.anchors, &proof).expect("the cheat has proved it itself");
+        assert!(w.a.show().cheats.contains(&cheat.key.public()), "and it is kept");
     }
+}
+
+#[test]
+fn a_terminals_receipt_after_its_decline() {
+    let mut w = World::new();
+    let mut cheat = Broken::new(&w, 60);
+    cheat.cert = w.operator.issue(560, Grade::Terminal, cheat.key.public(), 0, Name::new("Shop").unwrap());
+    let payment = w.a.pay(&cheat.request(&w, |_| {}), None, None).unwrap();
+    assert_eq!(w.a.reclaim(&cheat.decline(&w, &payment, 1)), Err(Code::DeclineNeedsOperator));
+    assert!(w.a.show().cheats.is_empty());
+    w.a.reopen();
+    w.a.confirm(&cheat.receipt(&w, &payment, 2)).unwrap();
+    assert_eq!(w.a.show().cheats, vec![cheat.key.public()]);
+    let next = statement(&mut w.a);
+    let proofs = open::<Statement>(&next.0).unwrap().body.proofs;
+    judge(&w.operator.anchors, &Proof::from_bytes(&proofs[0].0).unwrap()).unwrap();
 }
 
 #[test]
@@ -477,7 +495,9 @@ fn another_algorithm_or_another_purpose() {
     let halves = [first, second].map(|bytes| open::<Request>(&bytes.0).unwrap().signed_header());
     let [mut first, second] = halves;
     first.header = Header { seq: second.header.seq, ..first.header };
-    assert!(judge(&scheme, &Proof { first, second }).is_err());
+    let cert = w.c.show().cert.unwrap();
+    let proof = Proof { cert, first, second };
+    assert_eq!(judge(&w.operator.anchors, &proof).unwrap_err().code, Code::NotAProof);
 }
 
 // Time.
@@ -566,14 +586,18 @@ fn a_stale_revocation_list() {
 
 // Gossip.
 
-fn made_up_proof(w: &World, seed: [u8; 32]) -> Proof {
-    let key = SigningKey::from_secret(Algorithm::EdDsa, &seed).unwrap();
+/// Two receipts with one number: a fork, under whatever certificate.
+fn fork(operator: &Operator, key: &SigningKey, cert: WalletCert) -> Proof {
     let half = |seq| {
         let body = Receipt { payment: Digest([seq as u8; 32]), seq: 1, prev: Digest::NONE };
-        let sealed = seal(&w.operator.anchors.scheme, &key, &HEDGE, &body, Signer::Key(key.public()), None).0;
+        let sealed = seal(&operator.anchors.scheme, key, &HEDGE, &body, Signer::Key(key.public()), None).0;
         open::<Receipt>(&sealed.to_bytes()).unwrap().signed_header()
     };
-    Proof { first: half(1), second: half(2) }
+    Proof { cert, first: half(1), second: half(2) }
+}
+
+fn proof_of(operator: &Operator, cheat: &Broken) -> Proof {
+    fork(operator, &cheat.key, cheat.cert.clone())
 }
 
 fn tell(wallet: &mut Wallet, proofs: Vec<Proof>) -> Result<Reply, Code> {
@@ -582,29 +606,128 @@ fn tell(wallet: &mut Wallet, proofs: Vec<Proof>) -> Result<Reply, Code> {
 }
 
 #[test]
+fn poisoned_gossip_about_keys_that_nobody_certified() {
+    let mut w = World::new();
+    let cheat = Broken::new(&w, 200);
+    let made_up = SigningKey::from_secret(Algorithm::EdDsa, &[201; 32]).unwrap();
+    // A made-up key under a genuine certificate of another, with the key changed, or under a made-up issuer.
+    let of_another = fork(&w.operator, &made_up, cheat.cert.clone());
+    assert_eq!(
+        tell(&mut w.b, vec![of_another.clone()]),
+        Err(Code::BadSignature),
+        "read under the certificate's key"
+    );
+    assert_eq!(judge(&w.operator.anchors, &of_another).unwrap_err().code, Code::NotAProof);
+    let changed = WalletCert { key: made_up.public(), ..cheat.cert.clone() };
+    assert_eq!(tell(&mut w.b, vec![fork(&w.operator, &made_up, changed.clone())]), Err(Code::BadCertificate));
+    let issuer = counterfoil_trust::key_id(&made_up.public());
+    let unknown = fork(&w.operator, &made_up, WalletCert { issuer, ..changed });
+    assert_eq!(judge(&w.operator.anchors, &unknown).unwrap_err().code, Code::UnknownIssuer);
+    // An authority that issues nothing.
+    let signer = w.operator.anchors.authorities.iter().find(|a| a.role == Role::Signer).unwrap();
+    let issuer = counterfoil_trust::key_id(&signer.key);
+    let by_signer = fork(&w.operator, &cheat.key, WalletCert { issuer, ..cheat.cert.clone() });
+    assert_eq!(tell(&mut w.b, vec![by_signer]), Err(Code::IssuerNotPermitted));
+    assert!(w.b.show().cheats.is_empty());
+    // Whose issuer is unknown is passed over; what stands beside it counts.
+    let learnt = tell(&mut w.b, vec![unknown, proof_of(&w.operator, &cheat)]).unwrap();
+    assert!(matches!(learnt, Reply::Learnt { cheats, .. } if cheats == [cheat.key.public()]));
+    assert_eq!(w.b.show().cheats, vec![cheat.key.public()]);
+}
+
+#[test]
+fn an_expired_certificate_proves_as_well_and_a_terminals_too() {
+    let mut w = World::new();
+    let cheat = Broken::new(&w, 200);
+    w.set_time(START_S + 60 * DAY_S);
+    tell(&mut w.b, vec![proof_of(&w.operator, &cheat)]).unwrap();
+    let key = SigningKey::from_secret(Algorithm::EdDsa, &[201; 32]).unwrap();
+    let name = Name::new("Shop").unwrap();
+    let terminal = Broken { cert: w.operator.issue(700, Grade::Terminal, key.public(), 0, name), key };
+    tell(&mut w.b, vec![proof_of(&w.operator, &terminal)]).unwrap();
+    assert_eq!(w.b.show().cheats.len(), 2);
+}
+
+#[test]
 fn poisoned_gossip_that_fills_the_memory_for_proofs() {
     let mut w = World::new();
-    for session in 0..20u8 {
-        let proofs = (0..8).map(|n| made_up_proof(&w, [session * 8 + n + 1; 32])).collect();
+    let cheats: Vec<Broken> = (0..80u8)
+        .map(|n| {
+            // The fourth ends soonest.
+            w.operator.now_s = if n == 3 { START_S - 1 } else { START_S + 60 * u32::from(n) };
+            Broken::new(&w, 100 + n)
+        })
+        .collect();
+    for session in cheats[..64].chunks(8) {
+        let proofs = session.iter().map(|cheat| proof_of(&w.operator, cheat)).collect();
         tell(&mut w.b, proofs).unwrap();
     }
-    assert_eq!(w.b.show().cheats.len(), 64, "no more are kept");
-    // A true proof still gets in, and what is found here is kept whatever comes after.
-    let cheat = Broken::new(&w, 200);
-    let (first, second) = (w.b.request(Some(10)), w.b.request(Some(20)));
-    let payment = cheat.payment(&w, &first, 10, 1_000, 1);
-    w.b.accept(&payment).unwrap();
-    let payment = cheat.payment(&w, &second, 20, 1_000, 2);
-    assert_eq!(w.b.accept(&payment), Err(Code::ProvenCheat));
-    let stranger = made_up_proof(&w, [201; 32]);
-    tell(&mut w.b, vec![stranger.clone()]).unwrap();
-    let cheats = w.b.show().cheats;
-    assert!(cheats.contains(&cheat.key.public()) && cheats.contains(&stranger.first.header.key));
-    let proofs = (0..8).map(|n| made_up_proof(&w, [210 + n; 32])).collect();
+    let key = |n: usize| cheats[n].key.public();
+    assert_eq!(w.b.show().cheats.len(), 64);
+    tell(&mut w.b, vec![proof_of(&w.operator, &cheats[64])]).unwrap();
+    let held = w.b.show().cheats;
+    assert_eq!(held.len(), 64, "no more are kept");
+    assert!(held.contains(&key(64)) && !held.contains(&key(3)), "what ends soonest makes room");
+    assert!(held.contains(&key(0)));
+    let proofs = cheats[65..73].iter().map(|cheat| proof_of(&w.operator, cheat)).collect();
     tell(&mut w.b, proofs).unwrap();
-    assert!(w.b.show().cheats.contains(&cheat.key.public()));
-    let learnt = w.b.gossip_to(&mut w.c).unwrap();
-    assert!(learnt.contains(&cheat.key.public()), "it travels before the strangers");
+    // What is found here is kept as well.
+    let (first, second) = (w.b.request(Some(10)), w.b.request(Some(20)));
+    let found = &cheats[79];
+    let (first, second) = (found.payment(&w, &first, 10, 1_000, 1), found.payment(&w, &second, 20, 1_000, 2));
+    w.b.device.now_s.set(w.operator.now_s);
+    w.b.accept(&first).unwrap();
+    assert_eq!(w.b.accept(&second), Err(Code::ProvenCheat));
+    let held = w.b.show().cheats;
+    assert!(held.len() == 64 && held.contains(&key(72)) && held.contains(&key(79)));
+    assert!((0..10).all(|n| n == 3 || !held.contains(&key(n))) && held.contains(&key(10)));
+}
+
+#[test]
+fn a_header_handed_on_is_proven_with_the_payers_newest_certificate() {
+    let mut w = World::new();
+    let mut cheat = Broken::new(&w, 200);
+    let certs = |wallet: &Wallet| wallet.snapshot().keys().filter(|key| key[0] == b'c').count();
+    let code = w.b.standing_request();
+    let old = cheat.payment(&w, &code, 10, 1_000, 1);
+    w.set_time(START_S + DAY_S);
+    cheat.cert = w.operator.issue(700, Grade::VirtualSe, cheat.key.public(), 1_000_000, Name::default());
+    let new = cheat.payment(&w, &code, 10, 1_010, 2);
+    for payment in [&new, &old] {
+        w.b.accept(payment).unwrap();
+    }
+    assert_eq!(certs(&w.b), 1);
+    // In conflict with the first; it reaches c, and b hears of its header.
+    let elsewhere = w.c.request(Some(10));
+    let forked = cheat.payment(&w, &elsewhere, 10, 5_000, 1);
+    w.c.accept(&forked).unwrap();
+    assert_eq!(w.c.gossip_to(&mut w.b).unwrap(), vec![cheat.key.public()]);
+    let gossip = w.b.message(&Command::GossipOut { room: 60_000 }).unwrap();
+    let proofs = Gossip::from_message(&gossip.0).unwrap().proofs;
+    assert_eq!(proofs.len(), 1);
+    assert_eq!(proofs[0].cert, cheat.cert, "the newest, though the older came last");
+    judge(&w.operator.anchors, &proofs[0]).unwrap();
+}
+
+#[test]
+fn certificates_of_payers_fill_the_memory() {
+    let mut w = World::new();
+    let certs = |wallet: &Wallet| wallet.snapshot().keys().filter(|key| key[0] == b'c').count();
+    for seed in 100..105 {
+        let payer = Broken::new(&w, seed);
+        let request = w.b.request(Some(10));
+        w.b.accept(&payer.payment(&w, &request, 10, 1_000, 1)).unwrap();
+    }
+    let request = w.b.request(Some(10));
+    let payment = w.a.pay(&request, None, None).unwrap();
+    w.b.decline(&payment).unwrap();
+    assert_eq!(certs(&w.b), 6);
+    for day in [20, 21, 22] {
+        w.set_time(START_S + day * DAY_S);
+        w.operator.sync(&mut w.b);
+    }
+    assert_eq!(certs(&w.b), 0, "they go with the headers");
+    assert!(!w.b.snapshot().keys().any(|key| key[0] == b'h'));
 }
 
 #[test]
@@ -615,15 +738,16 @@ fn poisoned_gossip_against_an_honest_wallet() {
     w.b.accept(&p).unwrap();
     let halves = [p, q].map(|bytes| open::<Payment>(&bytes.0).unwrap().signed_header());
     let [first, second] = halves;
+    let cert = w.a.show().cert.unwrap();
     let proof = |edit: &dyn Fn(&mut Header)| {
         let mut second = second.clone();
         edit(&mut second.header);
-        Proof { first: first.clone(), second }
+        Proof { cert: cert.clone(), first: first.clone(), second }
     };
     assert_eq!(tell(&mut w.b, vec![proof(&|_| {})]), Err(Code::NotAProof));
     assert_eq!(tell(&mut w.b, vec![proof(&|h| h.seq = first.header.seq)]), Err(Code::BadSignature));
     // The same header, signed once more, is the same header.
-    let same = Proof { first: first.clone(), second: first.clone() };
+    let same = Proof { cert: cert.clone(), first: first.clone(), second: first.clone() };
     assert_eq!(tell(&mut w.b, vec![same]), Err(Code::NotAProof));
     let gossip = Gossip { revocation: None, trust: None, proofs: vec![], headers: vec![first, second] };
     let learnt = w.b.run(&Command::GossipIn { gossip: Bytes(gossip.to_message()) }).unwrap();

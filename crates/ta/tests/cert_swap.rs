@@ -71,9 +71,9 @@ fn an_honest_payee_made_to_sign_a_receipt_and_a_decline() {
     if let Ok(Reply::Declined { decline, .. }) = w.b.run(&Command::Accept { payment: swapped }) {
         let first = open::<Receipt>(&receipt.0).unwrap().signed_header();
         let second = open::<Decline>(&decline.0).unwrap().signed_header();
-        let proof = Proof { first, second };
+        let proof = Proof { cert: w.b.show().cert.unwrap(), first, second };
         let _ = w.a.reclaim(&decline);
-        let judged = judge(&w.operator.anchors.scheme, &proof);
+        let judged = judge(&w.operator.anchors, &proof);
         panic!("{judged:?} against an honest wallet, and {} with the payer", w.a.balance());
     }
     assert_eq!(w.a.balance() + w.b.balance(), 100_000);

@@ -7,8 +7,9 @@ mod support;
 use counterfoil_trust::{SigningKey, key_id, seal};
 use counterfoil_wire::cert::{AuthorityCert, Grade, Name, Role, WalletCert};
 use counterfoil_wire::codec::MESSAGE_MAX;
-use counterfoil_wire::header::Signer;
+use counterfoil_wire::header::{Extra, Header, Purpose, Signer};
 use counterfoil_wire::message::{Body, Decline, Payment, Receipt, Request};
+use counterfoil_wire::proof::{Proof, SignedHeader};
 use counterfoil_wire::{Algorithm, Amount, Currency, Digest, KeyId, Nonce, Signature, Wire};
 use support::{HEDGE, World};
 
@@ -84,11 +85,17 @@ fn worst_case_sizes() {
         let decline = Decline { payment: digest, reason: u16::MAX, seq: max, prev: digest };
         let decline = sealed(&key, &decline, Signer::Key(key.public()), None);
         assert!(alone <= PAYMENT_MAX && asked <= REQUEST_MAX && with_issuer <= MESSAGE_MAX);
+        let half = |purpose, extra| {
+            let header = Header { purpose, key: key.public(), seq: max, prev: digest, digest, extra };
+            SignedHeader { header, signature: Signature([0xff; 64]) }
+        };
+        let paid = half(Purpose::Payment, Extra::Spending { spent: Amount::MAX, amount: Amount::MAX });
+        let proof = Proof { cert: cert(&key, ""), first: paid.clone(), second: paid }.to_bytes().len();
         // The figures that README.md and spec/messages.md give.
-        let figures = [alone, with_issuer, asked, asked_with_issuer, receipt, decline];
+        let figures = [alone, with_issuer, asked, asked_with_issuer, receipt, decline, proof];
         match algorithm {
-            Algorithm::EdDsa => assert_eq!(figures, [371, 523, 311, 463, 185, 188]),
-            Algorithm::Es256 => assert_eq!(figures, [372, 525, 312, 465, 186, 189]),
+            Algorithm::EdDsa => assert_eq!(figures, [371, 523, 311, 463, 185, 188, 483]),
+            Algorithm::Es256 => assert_eq!(figures, [372, 525, 312, 465, 186, 189, 484]),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Portable proofs: two headers under one key that an honest wallet never signs both.
+//! Portable proofs: two headers under one certified key that an honest wallet never signs both.
 //!
 //! | proof | the two headers |
 //! |---|---|
@@ -24,11 +24,18 @@
 //! of them is honest. Only purposes that are journal entries count. Numbers of requests, orders and lists are not
 //! journal numbers. A header that no application could have made (a payment above its own gross total) is refused rather
 //! than counted.
+//!
+//! # Why a proof carries a certificate
+//! Keys cost nothing. Whoever could prove misbehaviour of a key that nobody vouches for could fill every device's memory
+//! with such proofs. A certificate makes the subject a wallet of the scheme, of which there are only as many as the PSPs
+//! let in. Any certificate of the key will do: it is judged at its own start, so an expired one says as much, and for
+//! an equivocation a terminal's too.
 
 use counterfoil_wire::header::{Extra, Header, Purpose};
 use counterfoil_wire::proof::{Proof, SignedHeader};
-use counterfoil_wire::{Code, Error, KeyId};
+use counterfoil_wire::{Code, Error};
 
+use crate::chain::Anchors;
 use crate::envelope::check_header;
 
 /// What a proof shows.
@@ -53,15 +60,21 @@ impl Misbehaviour {
     }
 }
 
-/// Judges a proof. Costs no signature check where the headers show nothing, two where they do.
+/// Judges a proof. Costs no signature check where the headers show nothing, three where they do.
 ///
 /// # Errors
-/// [`Code::NotAProof`] if the headers show nothing, whatever their signatures; [`Code::BadSignature`] if they do and
-/// one of the signatures does not hold.
-pub fn judge(scheme: &KeyId, proof: &Proof) -> Result<Misbehaviour, Error> {
-    let shown = conflict(&proof.first, &proof.second).ok_or(Code::NotAProof)?;
-    check_header(scheme, &proof.first)?;
-    check_header(scheme, &proof.second)?;
+/// In this order:
+/// 1. [`Code::NotAProof`] if the headers show nothing about the certificate's key, whatever their signatures;
+/// 2. those of [`Anchors::check_wallet`] at the certificate's own start: [`Code::UnknownIssuer`] says no more than that
+///    the trust list held does not name the issuer, [`Code::IssuerNotPermitted`] and [`Code::BadCertificate`] that
+///    the certificate is worth nothing;
+/// 3. [`Code::BadSignature`] if one of the headers' signatures does not hold.
+pub fn judge(anchors: &Anchors, proof: &Proof) -> Result<Misbehaviour, Error> {
+    let Proof { cert, first, second } = proof;
+    let shown = conflict(first, second).filter(|_| first.header.key == cert.key).ok_or(Code::NotAProof)?;
+    anchors.check_wallet(cert, None, cert.not_before_s)?;
+    check_header(&anchors.scheme, first)?;
+    check_header(&anchors.scheme, second)?;
     Ok(shown)
 }
 

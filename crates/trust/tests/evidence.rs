@@ -3,11 +3,12 @@
 
 mod common;
 
-use common::{BOTH, HEDGE, NOW_S, Scheme, amount, decline, flips, payment, receipt, signing_key};
+use common::{BOTH, HEDGE, NOW_S, START_S, Scheme, amount, decline, flips, payment, receipt, signing_key};
 use counterfoil_trust::{
     Misbehaviour, Opened, SigningKey, check_header, conflict, header_id, judge, open, open_message, sha256,
     to_be_signed,
 };
+use counterfoil_wire::cert::{Grade, WalletCert};
 use counterfoil_wire::codec::{Enc, MESSAGE_MAX};
 use counterfoil_wire::header::{Envelope, Extra, Header, Purpose, Signer};
 use counterfoil_wire::message::{Body, Decline, Payment, Receipt};
@@ -102,28 +103,41 @@ fn every_flipped_bit_of_a_payment_is_noticed() {
     }
 }
 
-fn proof<A: Body, B: Body>(key: &SigningKey, first: &A, second: &B) -> Proof {
-    Proof { first: signed(key, first), second: signed(key, second) }
+/// Where proofs are made and judged: they need certificates.
+fn scheme() -> Scheme {
+    Scheme::new(Algorithm::EdDsa, Algorithm::Es256)
+}
+
+fn signed_in<B: Body>(scheme: &Scheme, key: &SigningKey, body: &B) -> SignedHeader {
+    let signer = Signer::Key(key.public());
+    let envelope = counterfoil_trust::seal(&scheme.id(), key, &HEDGE, body, signer, None).0;
+    open::<B>(&envelope.to_bytes()).unwrap().signed_header()
+}
+
+fn proof<A: Body, B: Body>(scheme: &Scheme, key: &SigningKey, first: &A, second: &B) -> Proof {
+    let (first, second) = (signed_in(scheme, key, first), signed_in(scheme, key, second));
+    Proof { cert: scheme.wallet(key), first, second }
 }
 
 #[test]
 fn the_three_kinds_of_proof_hold() {
+    let (scheme, anchors) = (scheme(), scheme().anchors());
     for algorithm in BOTH {
         let key = signing_key(algorithm, 1);
         let to = key.public();
         let id = Digest([9; 32]);
         for (expected, proof) in [
-            (Misbehaviour::Fork, proof(&key, &payment(to, 7, 500, 20), &payment(to, 7, 501, 21))),
-            (Misbehaviour::Fork, proof(&key, &payment(to, 7, 500, 20), &receipt(id, 7))),
-            (Misbehaviour::Fork, proof(&key, &receipt(id, 7), &decline(id, 7))),
-            (Misbehaviour::Overlap, proof(&key, &payment(to, 7, 500, 20), &payment(to, 8, 500, 20))),
-            (Misbehaviour::Overlap, proof(&key, &payment(to, 7, 500, 20), &payment(to, 9, 519, 39))),
-            (Misbehaviour::Overlap, proof(&key, &payment(to, 7, 500, 20), &payment(to, 9, 490, 1))),
-            (Misbehaviour::Equivocation, proof(&key, &receipt(id, 7), &decline(id, 8))),
+            (Misbehaviour::Fork, proof(&scheme, &key, &payment(to, 7, 500, 20), &payment(to, 7, 501, 21))),
+            (Misbehaviour::Fork, proof(&scheme, &key, &payment(to, 7, 500, 20), &receipt(id, 7))),
+            (Misbehaviour::Fork, proof(&scheme, &key, &receipt(id, 7), &decline(id, 7))),
+            (Misbehaviour::Overlap, proof(&scheme, &key, &payment(to, 7, 500, 20), &payment(to, 8, 500, 20))),
+            (Misbehaviour::Overlap, proof(&scheme, &key, &payment(to, 7, 500, 20), &payment(to, 9, 519, 39))),
+            (Misbehaviour::Overlap, proof(&scheme, &key, &payment(to, 7, 500, 20), &payment(to, 9, 490, 1))),
+            (Misbehaviour::Equivocation, proof(&scheme, &key, &receipt(id, 7), &decline(id, 8))),
         ] {
-            assert_eq!(judge(&SCHEME, &proof), Ok(expected));
-            let swapped = Proof { first: proof.second.clone(), second: proof.first.clone() };
-            assert_eq!(judge(&SCHEME, &swapped), Ok(expected));
+            assert_eq!(judge(&anchors, &proof), Ok(expected));
+            let (first, second) = (proof.second.clone(), proof.first.clone());
+            assert_eq!(judge(&anchors, &Proof { first, second, ..proof.clone() }), Ok(expected));
             assert_eq!(Proof::from_bytes(&proof.to_bytes()).as_ref(), Ok(&proof));
         }
     }
@@ -131,6 +145,7 @@ fn the_three_kinds_of_proof_hold() {
 
 #[test]
 fn what_honest_wallets_do_proves_nothing() {
+    let (scheme, anchors) = (scheme(), scheme().anchors());
     let key = signing_key(Algorithm::Es256, 1);
     let to = key.public();
     let (id, other) = (Digest([9; 32]), Digest([8; 32]));
@@ -144,16 +159,16 @@ fn what_honest_wallets_do_proves_nothing() {
     };
     let later_request = counterfoil_wire::message::Request { trust_no: 1, ..request.clone() };
     for proof in [
-        proof(&key, &payment(to, 7, 500, 20), &payment(to, 8, 520, 20)),
-        proof(&key, &payment(to, 7, 500, 20), &payment(to, 8, 500, 0)),
-        proof(&key, &payment(to, 7, 500, 20), &payment(to, 8, 490, 0)),
-        proof(&key, &receipt(id, 7), &decline(other, 8)),
-        proof(&key, &receipt(id, 7), &receipt(id, 8)),
-        proof(&key, &receipt(id, 7), &payment(to, 8, 500, 20)),
-        proof(&key, &request, &later_request),
-        proof(&key, &request, &receipt(id, 7)),
+        proof(&scheme, &key, &payment(to, 7, 500, 20), &payment(to, 8, 520, 20)),
+        proof(&scheme, &key, &payment(to, 7, 500, 20), &payment(to, 8, 500, 0)),
+        proof(&scheme, &key, &payment(to, 7, 500, 20), &payment(to, 8, 490, 0)),
+        proof(&scheme, &key, &receipt(id, 7), &decline(other, 8)),
+        proof(&scheme, &key, &receipt(id, 7), &receipt(id, 8)),
+        proof(&scheme, &key, &receipt(id, 7), &payment(to, 8, 500, 20)),
+        proof(&scheme, &key, &request, &later_request),
+        proof(&scheme, &key, &request, &receipt(id, 7)),
     ] {
-        assert_eq!(judge(&SCHEME, &proof).unwrap_err().code, Code::NotAProof, "{proof:?}");
+        assert_eq!(judge(&anchors, &proof).unwrap_err().code, Code::NotAProof, "{proof:?}");
     }
     // The same header signed twice, with different nonces.
     let body = payment(to, 7, 500, 20);
@@ -186,14 +201,56 @@ fn a_header_that_no_application_makes_counts_for_nothing() {
 
 #[test]
 fn every_flipped_bit_of_a_proof_is_noticed() {
+    let (scheme, anchors) = (scheme(), scheme().anchors());
     for algorithm in BOTH {
-        let key = signing_key(algorithm, 1);
-        let proof = proof(&key, &payment(key.public(), 7, 500, 20), &decline(Digest([9; 32]), 7));
+        let key = signing_key(algorithm, 9);
+        let proof = proof(&scheme, &key, &payment(key.public(), 7, 500, 20), &decline(Digest([9; 32]), 7));
+        assert_eq!(judge(&anchors, &proof), Ok(Misbehaviour::Fork));
         for flipped in flips(&proof.to_bytes()) {
-            assert!(Proof::from_bytes(&flipped).and_then(|proof| judge(&SCHEME, &proof)).is_err());
+            assert!(Proof::from_bytes(&flipped).and_then(|proof| judge(&anchors, &proof)).is_err());
         }
-        assert_eq!(judge(&KeyId([4; 32]), &proof).unwrap_err().code, Code::BadSignature);
+        for len in 0..proof.to_bytes().len() {
+            assert!(Proof::from_bytes(&proof.to_bytes()[..len]).is_err());
+        }
     }
+}
+
+#[test]
+fn a_proof_speaks_about_a_wallet_of_the_scheme() {
+    let (scheme, anchors) = (scheme(), scheme().anchors());
+    let code = |proof: &Proof| judge(&anchors, proof).unwrap_err().code;
+    let key = signing_key(Algorithm::EdDsa, 9);
+    let held = proof(&scheme, &key, &payment(key.public(), 7, 500, 20), &decline(Digest([9; 32]), 7));
+    let with = |cert| Proof { cert, ..held.clone() };
+    // A terminal's certificate and one that ended long ago do.
+    let terminal = scheme.sign(scheme.unsigned_wallet(key.public(), Grade::Terminal));
+    assert_eq!(judge(&anchors, &with(terminal)), Ok(Misbehaviour::Fork));
+    let mut first_hour = scheme.unsigned_wallet(key.public(), Grade::VirtualSe);
+    (first_hour.not_before_s, first_hour.lifetime_h) = (START_S, 1);
+    assert_eq!(judge(&anchors, &with(scheme.sign(first_hour))), Ok(Misbehaviour::Fork));
+    // The certificate of another key, one with the key put in, one of an issuer that the list does not name.
+    let other = signing_key(Algorithm::EdDsa, 10);
+    assert_eq!(code(&with(scheme.wallet(&other))), Code::NotAProof);
+    let changed = WalletCert { key: key.public(), ..scheme.wallet(&other) };
+    assert_eq!(code(&with(changed)), Code::BadCertificate);
+    let issuer = counterfoil_trust::key_id(&other.public());
+    assert_eq!(code(&with(WalletCert { issuer, ..held.cert.clone() })), Code::UnknownIssuer);
+    let issuer = counterfoil_trust::key_id(&scheme.signer.key);
+    assert_eq!(code(&with(WalletCert { issuer, ..held.cert.clone() })), Code::IssuerNotPermitted);
+    let only_root = counterfoil_trust::Anchors::new(scheme.root.clone()).unwrap();
+    assert_eq!(judge(&only_root, &held).unwrap_err().code, Code::UnknownIssuer);
+    // What shows nothing says so before a certificate is looked at; the certificate comes before the headers.
+    let nothing = Proof { second: held.first.clone(), ..with(scheme.wallet(&other)) };
+    assert_eq!(code(&nothing), Code::NotAProof);
+    let mut forged = with(WalletCert { issuer, ..held.cert.clone() });
+    forged.first.signature.0[5] ^= 1;
+    assert_eq!(code(&forged), Code::IssuerNotPermitted);
+    let mut forged = held.clone();
+    forged.first.signature.0[5] ^= 1;
+    assert_eq!(code(&forged), Code::BadSignature);
+    // Another scheme with the same issuer.
+    let elsewhere = Scheme::new(Algorithm::Es256, Algorithm::Es256);
+    assert_eq!(judge(&elsewhere.anchors(), &held).unwrap_err().code, Code::BadSignature);
 }
 
 #[derive(Debug, Clone)]
@@ -256,9 +313,10 @@ proptest! {
 
     #[test]
     fn opening_noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..300)) {
+        let anchors = counterfoil_trust::Anchors::new(scheme().root).unwrap();
         let _ = open::<Payment>(&noise);
         let _ = open_message::<Decline>(&noise);
-        let _ = Proof::from_bytes(&noise).and_then(|proof| judge(&SCHEME, &proof));
+        let _ = Proof::from_bytes(&noise).and_then(|proof| judge(&anchors, &proof));
     }
 
     /// Noise in the shape of an envelope, which gets further.

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::amount::Amount;
+use crate::cert::WalletCert;
 use crate::codec::{Bytes, Dec, Enc, Wire};
 use crate::error::{Code, Error};
 use crate::header::{Extra, Header, Purpose};
@@ -60,9 +61,12 @@ impl Wire for SignedHeader {
     }
 }
 
-/// Two headers under one key that an honest wallet never signs both. Encoded as `[key, half, half]`.
+/// Two headers that an honest wallet never signs both, and a certificate of the key that signed them: without it the
+/// proof would speak of a key that may be nobody's. Encoded as `[cert, half, half]`; the halves' key is the certificate's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
+    /// Any certificate of the key, an expired one too.
+    pub cert: WalletCert,
     /// One header.
     pub first: SignedHeader,
     /// The other, under the same key.
@@ -71,14 +75,16 @@ pub struct Proof {
 
 impl Wire for Proof {
     fn encode(&self, e: &mut Enc) {
-        e.array(3).put(&self.first.header.key);
+        e.array(3).put(&self.cert);
         self.first.encode_half(e);
         self.second.encode_half(e);
     }
     fn decode(d: &mut Dec<'_>) -> Result<Self, Error> {
         d.array(3)?;
-        let key: PublicKey = d.get()?;
-        Ok(Self { first: SignedHeader::decode_half(d, key)?, second: SignedHeader::decode_half(d, key)? })
+        let cert: WalletCert = d.get()?;
+        let (first, second) =
+            (SignedHeader::decode_half(d, cert.key)?, SignedHeader::decode_half(d, cert.key)?);
+        Ok(Self { cert, first, second })
     }
 }
 

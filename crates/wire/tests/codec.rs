@@ -149,11 +149,13 @@ proptest! {
     }
 
     #[test]
-    fn evidence_is_exact(first in signed_header(), second in signed_header(), flip in any::<(usize, u8)>()) {
+    fn evidence_is_exact(
+        cert in wallet_cert(), first in signed_header(), second in signed_header(), flip in any::<(usize, u8)>(),
+    ) {
         exact(&first, flip)?;
-        let mut second = second;
-        second.header.key = first.header.key;
-        let proof = Proof { first: first.clone(), second };
+        let (mut first, mut second) = (first, second);
+        (first.header.key, second.header.key) = (cert.key, cert.key);
+        let proof = Proof { cert, first: first.clone(), second };
         exact(&proof, flip)?;
         let gossip = Gossip { revocation: None, trust: Some(Bytes(vec![1])), proofs: vec![proof], headers: vec![first] };
         prop_assert_eq!(Gossip::from_message(&gossip.to_message()).unwrap(), gossip);

@@ -11,7 +11,7 @@ fn table() -> String {
     let mut text = String::from(
         "# Errors\n\n\
          Numbered once, never used again. An operation that ends in an error has changed neither balance nor journal. \
-         What it may leave is a used PIN try (404), a proof (208), or a payment marked unresolved (313).\n\n\
+         What it may leave is a used PIN try (404), a proof (208, 310), or a payment marked unresolved (313).\n\n\
          Within one operation the checks run in the order that [states.md](states.md) gives, and the first that fails \
          is the one reported.\n\n\
          | number | name | fault | what happened | what to do |\n|---|---|---|---|---|\n",

@@ -6,8 +6,10 @@
 //! the encoded entry. Each header names the one before, and the statement's own header names the last: one signature
 //! covers them all.
 
+use std::collections::BTreeMap;
+
 use counterfoil_trust::{Anchors, Opened, header_id, key_id, open, sha256};
-use counterfoil_wire::cert::Grade;
+use counterfoil_wire::cert::{Grade, WalletCert};
 use counterfoil_wire::header::{Extra, Header, Signer};
 use counterfoil_wire::message::{Decline, Payment, Receipt};
 use counterfoil_wire::proof::{Proof, SignedHeader};
@@ -21,10 +23,8 @@ pub struct Evidence {
     pub id: Digest,
     /// Who paid.
     pub payer: KeyId,
-    /// End of the validity of the payer's certificate, seconds since 1970.
-    pub payer_until_s: u32,
-    /// How far the payer's certificate lets its gross total go.
-    pub ceiling: Amount,
+    /// The payer's certificate.
+    pub cert: WalletCert,
     /// Who alone may take it.
     pub payee: KeyId,
     /// What it says.
@@ -51,6 +51,8 @@ pub enum Item {
         payment: Digest,
         /// Who declined.
         by: KeyId,
+        /// Header and signature of the decline.
+        signed: SignedHeader,
     },
     /// Nothing that counts: an earlier statement, or the decline of a payment above its payer's ceiling, which an honest
     /// payee may be made to give and which can move no value.
@@ -81,6 +83,17 @@ pub struct Line {
     pub item: Item,
 }
 
+/// A receipt that the payer shows.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The payment.
+    pub payment: Digest,
+    /// Who took it.
+    pub by: KeyId,
+    /// Header and signature of the receipt.
+    pub signed: SignedHeader,
+}
+
 /// A statement that was read.
 #[derive(Debug, Clone)]
 pub struct Reading {
@@ -92,10 +105,12 @@ pub struct Reading {
     pub id: Digest,
     /// Header and signature of the statement.
     pub signed: SignedHeader,
+    /// The certificate that it is signed with, where it holds: a bare key may sign a statement too.
+    pub cert: Option<WalletCert>,
     /// Its entries.
     pub lines: Vec<Line>,
-    /// Receipts shown for payments sent: payment, and who took it.
-    pub receipts: Vec<(Digest, KeyId)>,
+    /// Receipts shown for payments sent.
+    pub receipts: Vec<Shown>,
     /// Proofs shown, not judged yet.
     pub proofs: Vec<Proof>,
     /// The statement itself.
@@ -116,6 +131,7 @@ impl Reading {
             wallet: key_id(&key),
             id: sealed.id(scheme),
             signed: sealed.signed_header(),
+            cert: None,
             lines: Vec::new(),
             receipts: Vec::new(),
             proofs: Vec::new(),
@@ -151,16 +167,25 @@ pub fn read(anchors: &Anchors, sealed: &Sealed, bytes: &[u8]) -> Result<Reading,
     for receipt in &claims.receipts {
         let receipt = open::<Receipt>(&receipt.0).map_err(|_| Code::StatementInvalid)?;
         receipt.check_signature(scheme).map_err(|_| Code::StatementInvalid)?;
-        receipts.push((receipt.body.payment, key_id(receipt.envelope.signer.key())));
+        receipts.push(Shown {
+            payment: receipt.body.payment,
+            by: key_id(receipt.envelope.signer.key()),
+            signed: receipt.signed_header(),
+        });
     }
     // A proof that cannot be read or shows nothing is worth nothing; it may have come by gossip, and the wallet that
     // hands it on did no wrong.
     let proofs = claims.proofs.iter().filter_map(|proof| Proof::from_bytes(&proof.0).ok()).collect();
+    let cert = match &sealed.envelope.signer {
+        Signer::Cert(cert) => anchors.check_wallet(cert, None, cert.not_before_s).ok().map(|_| cert.clone()),
+        Signer::Key(_) => None,
+    };
     Ok(Reading {
         key,
         wallet,
         id: sealed.id(scheme),
         signed: sealed.signed_header(),
+        cert,
         lines,
         receipts,
         proofs,
@@ -204,7 +229,8 @@ fn line(
             if decline.body.payment != *payment {
                 return Err(Code::StatementInvalid.into());
             }
-            (unsigned(), Item::Reclaimed { payment: *payment, by: key_id(decline.envelope.signer.key()) })
+            let (by, signed) = (key_id(decline.envelope.signer.key()), decline.signed_header());
+            (unsigned(), Item::Reclaimed { payment: *payment, by, signed })
         }
         Entry::Statement { digest } => (header(*digest, Extra::None), Item::Void),
         Entry::Settled { settlement, funded, refunded, returned } => {
@@ -226,7 +252,7 @@ fn addressed(evidence: Evidence, wallet: KeyId) -> Result<Evidence, Error> {
 
 /// Refuses what is above the payer's ceiling: nobody may send or take it.
 fn within(evidence: Evidence) -> Result<Evidence, Error> {
-    if evidence.body.spent > evidence.ceiling { Err(Code::CeilingExceeded.into()) } else { Ok(evidence) }
+    if evidence.body.spent > evidence.cert.ceiling { Err(Code::CeilingExceeded.into()) } else { Ok(evidence) }
 }
 
 /// Checks a payment as a payee does, but for the time: the payer's certificate was valid at some moment, and whether
@@ -251,8 +277,7 @@ fn evidence(anchors: &Anchors, bytes: &[u8]) -> Result<Evidence, Error> {
     Ok(Evidence {
         id: payment.id(&anchors.scheme),
         payer: key_id(&cert.key),
-        payer_until_s: cert.not_after_s(),
-        ceiling: cert.ceiling,
+        cert: cert.clone(),
         payee: key_id(&body.payee),
         signed: payment.signed_header(),
         bytes: bytes.to_vec(),
@@ -287,6 +312,23 @@ impl Reading {
         again.map_or(Joint::RolledBack, |at| Joint::Continues(at.saturating_add(1)))
     }
 
+    /// Receipts shown for payments that the statement reclaims too, each with the decline.
+    pub fn answered_twice(&self) -> Vec<(&Shown, &SignedHeader)> {
+        let reclaimed: BTreeMap<Digest, &SignedHeader> = self
+            .lines
+            .iter()
+            .filter_map(|line| match &line.item {
+                Item::Reclaimed { payment, signed, .. } => Some((*payment, signed)),
+                _ => None,
+            })
+            .collect();
+        let both = |shown| -> Option<(&Shown, &SignedHeader)> {
+            let shown: &Shown = shown;
+            Some((shown, reclaimed.get(&shown.payment)?))
+        };
+        self.receipts.iter().filter_map(both).collect()
+    }
+
     /// Every payment that the statement speaks of, by evidence.
     pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
         self.lines.iter().filter_map(|line| match &line.item {
@@ -296,7 +338,11 @@ impl Reading {
     }
 }
 
-/// The signed header of a stored payment, to make a proof of it.
-pub fn signed_header(payment: &[u8]) -> Option<SignedHeader> {
-    open::<Payment>(payment).ok().map(|payment| payment.signed_header())
+/// The signed header of a stored payment and the certificate in it, to make a proof of them.
+pub fn signed_header(payment: &[u8]) -> Option<(SignedHeader, WalletCert)> {
+    let payment = open::<Payment>(payment).ok()?;
+    match &payment.envelope.signer {
+        Signer::Cert(cert) => Some((payment.signed_header(), cert.clone())),
+        Signer::Key(_) => None,
+    }
 }

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_rail::{Account as RailAccount, SCHEME};
-use counterfoil_trust::{Misbehaviour, conflict, judge, key_id, sha256};
-use counterfoil_wire::cert::Grade;
+use counterfoil_trust::{Anchors, Misbehaviour, conflict, judge, key_id, sha256};
+use counterfoil_wire::cert::{Grade, WalletCert};
 use counterfoil_wire::proof::{Proof, SignedHeader};
 use counterfoil_wire::rules::{Liability, Rules};
 use counterfoil_wire::sync::{Outcome, Settlement, Standing};
@@ -36,6 +36,8 @@ pub struct WorkingSet {
     pub heads: BTreeSet<(u32, Digest)>,
     /// Signed headers of the wallet's earlier statements.
     pub statements: Vec<SignedHeader>,
+    /// Certificates of keys about which a proof may have to be made and whose messages here carry none.
+    pub certs: BTreeMap<KeyId, WalletCert>,
 }
 
 /// Misbehaviour, or what looks like it.
@@ -92,29 +94,35 @@ pub struct Judgement {
 
 /// Judges `reading`. The set must hold the statement's wallet, the payers of all evidence in it, the payees of its
 /// payments, and every record named by or in conflict with it.
-pub fn reconcile(scheme: &KeyId, reading: &Reading, set: WorkingSet, rules: &Rules, now_s: u32) -> Judgement {
+pub fn reconcile(
+    anchors: &Anchors,
+    reading: &Reading,
+    set: WorkingSet,
+    rules: &Rules,
+    now_s: u32,
+) -> Judgement {
     let before = set.clone();
-    let mut desk = Desk { scheme, rules, now_s, out: Judgement { set, ..Judgement::default() } };
+    let mut desk = Desk { anchors, rules, now_s, out: Judgement { set, ..Judgement::default() } };
     match desk.run(reading) {
         Ok(()) => desk.out,
-        Err(Refused) => refuse(scheme, reading, before, rules, now_s),
+        Err(Refused) => refuse(anchors, reading, before, rules, now_s),
     }
 }
 
 /// Books nothing of a statement that does not hold, and suspends its wallet: the statement is kept as the case's evidence.
-pub fn refuse(scheme: &KeyId, reading: &Reading, set: WorkingSet, rules: &Rules, now_s: u32) -> Judgement {
-    let mut desk = Desk { scheme, rules, now_s, out: Judgement { set, ..Judgement::default() } };
+pub fn refuse(anchors: &Anchors, reading: &Reading, set: WorkingSet, rules: &Rules, now_s: u32) -> Judgement {
+    let mut desk = Desk { anchors, rules, now_s, out: Judgement { set, ..Judgement::default() } };
     desk.open(reading.wallet, Reason::Gap, reading.bytes.clone(), None);
     desk.out
 }
 
 /// Writes off what `wallets` spent beyond what evidence says they had: their keys have ended, and a grace period has
 /// passed in which they, or those who paid them, could have accounted for it.
-pub fn write_off(scheme: &KeyId, wallets: Vec<Wallet>, rules: &Rules, now_s: u32) -> Judgement {
+pub fn write_off(anchors: &Anchors, wallets: Vec<Wallet>, rules: &Rules, now_s: u32) -> Judgement {
     let keys: Vec<KeyId> = wallets.iter().map(|wallet| wallet.id).collect();
     let wallets = wallets.into_iter().map(|wallet| (wallet.id, wallet)).collect();
     let set = WorkingSet { wallets, ..WorkingSet::default() };
-    let mut desk = Desk { scheme, rules, now_s, out: Judgement { set, ..Judgement::default() } };
+    let mut desk = Desk { anchors, rules, now_s, out: Judgement { set, ..Judgement::default() } };
     for key in keys {
         desk.open(key, Reason::Overspent, Vec::new(), None);
     }
@@ -126,7 +134,7 @@ pub fn write_off(scheme: &KeyId, wallets: Vec<Wallet>, rules: &Rules, now_s: u32
 struct Refused;
 
 struct Desk<'a> {
-    scheme: &'a KeyId,
+    anchors: &'a Anchors,
     rules: &'a Rules,
     now_s: u32,
     out: Judgement,
@@ -181,10 +189,15 @@ impl Desk<'_> {
                 done?;
             }
         }
-        for (payment, by) in &reading.receipts {
-            let theirs = self.out.set.records.get(payment).is_some_and(|record| record.payee == *by);
-            if theirs {
-                let _ = self.happened(*payment, Event::ReceiptShown, bucket(&reading.wallet));
+        for shown in &reading.receipts {
+            let record = self.out.set.records.get(&shown.payment);
+            if record.is_some_and(|record| record.payee == shown.by) {
+                let _ = self.happened(shown.payment, Event::ReceiptShown, bucket(&reading.wallet));
+            }
+        }
+        for (receipt, decline) in reading.answered_twice() {
+            if let Some(cert) = self.out.set.certs.get(&receipt.by).cloned() {
+                self.contradicted(&receipt.signed, decline, &cert, None);
             }
         }
         if trusted && tally.overspent {
@@ -227,7 +240,7 @@ impl Desk<'_> {
                 self.known(evidence)?;
                 self.happened(evidence.id, Event::Declined, bucket(own))
             }
-            Item::Reclaimed { payment, by } => {
+            Item::Reclaimed { payment, by, .. } => {
                 let record = self.out.set.records.get(payment).ok_or(Refused)?;
                 let (amount, fits) = (record.amount, record.payer == *own && record.payee == *by);
                 // A terminal has no element: its decline lets nobody reclaim, the operator decides.
@@ -316,7 +329,8 @@ impl Desk<'_> {
             .filter(|other| contradict(evidence, other))
             .map(|other| other.id)
             .collect();
-        let window = evidence.payer_until_s.saturating_add(self.rules.claim_window_s);
+        let payer_until_s = evidence.cert.not_after_s();
+        let window = payer_until_s.saturating_add(self.rules.claim_window_s);
         let mut bits = if self.now_s > window { bit::LATE } else { 0 };
         if revoked {
             bits |= bit::REVOKED;
@@ -333,7 +347,7 @@ impl Desk<'_> {
             request_no: body.request_no,
             amount: body.amount,
             spent: body.spent,
-            payer_until_s: evidence.payer_until_s,
+            payer_until_s,
             bits,
             first_seen_s: self.now_s,
             payment: evidence.bytes.clone(),
@@ -343,8 +357,8 @@ impl Desk<'_> {
             let Some(record) = self.out.set.records.get_mut(&other) else { continue };
             record.bits |= bit::FORKED;
             let theirs = signed_header(&record.payment);
-            if let Some(theirs) = theirs {
-                self.contradicted(&theirs, &evidence.signed, Some(evidence.payee));
+            if let Some((theirs, _)) = theirs {
+                self.contradicted(&theirs, &evidence.signed, &evidence.cert, Some(evidence.payee));
             }
         }
         Ok(())
@@ -354,23 +368,37 @@ impl Desk<'_> {
     fn contradictions(&mut self, reading: &Reading) {
         let own = reading.wallet;
         let earlier: Vec<SignedHeader> = self.out.set.statements.clone();
-        let sent =
-            reading.evidence().filter(|evidence| evidence.payer == own).map(|evidence| &evidence.signed);
-        for mine in sent.chain([&reading.signed]) {
-            earlier.iter().for_each(|before| self.contradicted(before, mine, None));
+        let sent: Vec<&Evidence> = reading.evidence().filter(|evidence| evidence.payer == own).collect();
+        for (mine, before) in sent.iter().flat_map(|mine| earlier.iter().map(move |before| (mine, before))) {
+            self.contradicted(before, &mine.signed, &mine.cert, None);
         }
         let paid = self.out.set.records.values().filter(|record| record.payer == own);
-        let paid: Vec<SignedHeader> = paid
+        let paid: Vec<(SignedHeader, WalletCert)> = paid
             .filter(|record| record.payer_seq == reading.claims.seq)
             .filter_map(|record| signed_header(&record.payment))
             .collect();
-        paid.iter().for_each(|payment| self.contradicted(payment, &reading.signed, None));
+        paid.iter().for_each(|(payment, cert)| self.contradicted(payment, &reading.signed, cert, None));
+        let cert = reading.cert.clone().or_else(|| self.out.set.certs.get(&own).cloned());
+        for before in &earlier {
+            match (&cert, conflict(before, &reading.signed)) {
+                (_, None) => {}
+                (Some(cert), Some(_)) => self.contradicted(before, &reading.signed, cert, None),
+                (None, Some(shown)) => self.open(own, reason_of(shown), reading.bytes.clone(), None),
+            }
+        }
     }
 
-    /// Opens a case if the two headers contradict each other. Both signatures were checked when they came in.
-    fn contradicted(&mut self, first: &SignedHeader, second: &SignedHeader, payee: Option<KeyId>) {
+    /// Opens a case if the two headers contradict each other. `cert` is of the key that signed them. All signatures were
+    /// checked when they came in.
+    fn contradicted(
+        &mut self,
+        first: &SignedHeader,
+        second: &SignedHeader,
+        cert: &WalletCert,
+        payee: Option<KeyId>,
+    ) {
         let Some(shown) = conflict(first, second) else { return };
-        let proof = Proof { first: first.clone(), second: second.clone() };
+        let proof = Proof { cert: cert.clone(), first: first.clone(), second: second.clone() };
         self.open(key_id(&first.header.key), reason_of(shown), proof.to_bytes(), payee);
     }
 
@@ -404,8 +432,8 @@ impl Desk<'_> {
 
     fn proofs(&mut self, proofs: &[Proof]) {
         for proof in proofs {
-            if let Ok(shown) = judge(self.scheme, proof) {
-                self.open(key_id(&proof.first.header.key), reason_of(shown), proof.to_bytes(), None);
+            if let Ok(shown) = judge(self.anchors, proof) {
+                self.open(key_id(&proof.cert.key), reason_of(shown), proof.to_bytes(), None);
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use counterfoil_trust::{key_id, open};
+use counterfoil_trust::{Anchors, key_id, open};
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Settlement, Statement};
-use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId};
+use counterfoil_wire::{Amount, Bytes, Code, Digest};
 
 use super::{Desk, Service};
 use crate::domain::journal::{Item, Reading, read};
@@ -16,7 +16,7 @@ use crate::error::Refusal;
 use crate::store::{Answer, Batch, Needs};
 
 /// How a statement is judged.
-type Judge = fn(&KeyId, &Reading, WorkingSet, &Rules, u32) -> Judgement;
+type Judge = fn(&Anchors, &Reading, WorkingSet, &Rules, u32) -> Judgement;
 
 impl Service {
     /// Settles the statement in `bytes`; the settlement. The same statement again gives the same settlement. One that
@@ -57,7 +57,7 @@ impl Service {
             return Ok(());
         }
         let mut batch = Batch::default();
-        let judgement = write_off(&self.scheme.anchors.scheme, overdue, rules, now_s);
+        let judgement = write_off(&self.scheme.anchors, overdue, rules, now_s);
         batch.wallets = appended(judgement, &mut batch, now_s).wallets.into_values().collect();
         Ok(desk.store.commit(&batch)?)
     }
@@ -66,7 +66,7 @@ impl Service {
         let now_s = self.now_s();
         let rules: &Rules = &self.scheme.rules;
         let before = desk.store.gather(&needs(reading))?;
-        let judgement = judge(&self.scheme.anchors.scheme, reading, before.clone(), rules, now_s);
+        let judgement = judge(&self.scheme.anchors, reading, before.clone(), rules, now_s);
         let mut batch = Batch::default();
         let mut set = appended(judgement, &mut batch, now_s);
         let newly: Vec<Wallet> = set.wallets.values().filter(|wallet| wallet.revoked).cloned().collect();
@@ -168,11 +168,12 @@ fn needs(reading: &Reading) -> Needs {
     let mut needs = Needs {
         own,
         wallets: BTreeSet::new(),
-        records: reading.receipts.iter().map(|(payment, _)| (own, *payment)).collect(),
+        records: reading.receipts.iter().map(|shown| (own, shown.payment)).collect(),
         // The statement itself may stand where a payment stood.
         neighbours: vec![(own, claims.seq, claims.spent, claims.spent)],
         settlements: Vec::new(),
         heads_from: claims.after_seq,
+        certs: reading.answered_twice().into_iter().map(|(receipt, _)| receipt.by).collect(),
     };
     for evidence in reading.evidence() {
         let body = &evidence.body;
@@ -181,7 +182,11 @@ fn needs(reading: &Reading) -> Needs {
         needs.records.insert((evidence.payer, evidence.id));
         needs.neighbours.push((evidence.payer, body.seq, from, body.spent));
     }
-    needs.wallets.extend(reading.proofs.iter().map(|proof| key_id(&proof.first.header.key)));
+    if reading.cert.is_none() {
+        needs.certs.insert(own);
+    }
+    needs.wallets.extend(needs.certs.iter());
+    needs.wallets.extend(reading.proofs.iter().map(|proof| key_id(&proof.cert.key)));
     for line in &reading.lines {
         match &line.item {
             Item::Reclaimed { payment, .. } => {

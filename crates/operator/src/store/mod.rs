@@ -50,6 +50,8 @@ pub struct Needs {
     pub settlements: Vec<Digest>,
     /// Heads and statements of the wallet from this journal number on.
     pub heads_from: u32,
+    /// Wallets whose newest certificate is wanted.
+    pub certs: BTreeSet<KeyId>,
 }
 
 /// An answered enrolment or statement. Number 0 is the enrolment.

@@ -58,6 +58,7 @@ pub(super) fn gather(store: &SqliteStore, needs: &Needs) -> Result<WorkingSet, S
         }
     }
     statements(db, needs, &mut set)?;
+    certificates(db, needs, &mut set)?;
     Ok(set)
 }
 
@@ -83,6 +84,24 @@ fn statements(db: &Connection, needs: &Needs, set: &mut WorkingSet) -> Result<()
         if let Some(row) = rows.next()? {
             let opened = open::<Settlement>(&row.get::<_, Vec<u8>>(0)?);
             set.settlements.insert(*id, opened.map_err(|_| StoreError::Damaged("statement"))?.body);
+        }
+    }
+    Ok(())
+}
+
+/// The newest settlement of each wallet that has a certificate: every certificate was issued in one.
+fn certificates(db: &Connection, needs: &Needs, set: &mut WorkingSet) -> Result<(), StoreError> {
+    let mut newest = db.prepare_cached(
+        "select settlement from statement where bucket = ?1 and wallet = ?2 order by seq desc",
+    )?;
+    for key in &needs.certs {
+        let mut rows = newest.query(params![bucket(key), key.0])?;
+        while let Some(row) = rows.next()? {
+            let opened = open::<Settlement>(&row.get::<_, Vec<u8>>(0)?);
+            if let Some(cert) = opened.map_err(|_| StoreError::Damaged("statement"))?.body.cert {
+                set.certs.insert(*key, cert);
+                break;
+            }
         }
     }
     Ok(())
