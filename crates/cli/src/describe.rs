@@ -126,6 +126,7 @@ pub(crate) fn enrolment(body: &Enrolment) -> Fields {
         .put("nonce", body.nonce.to_string())
         .put("grade", body.grade.name())
         .put("name", body.name.as_str())
+        .put("binding", body.binding.to_string())
 }
 
 pub(crate) fn fund_order(body: &FundOrder, currency: Option<Currency>) -> Fields {

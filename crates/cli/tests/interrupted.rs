@@ -329,6 +329,12 @@ fn an_answer_to_an_enrolment_may_be_lost() {
             };
             assert!(Wallet::enrol(&home, &world.path("device"), &new, &lossy).is_err());
             let operator = HttpOperator::new(&world.url);
+            // The key has signed what it is for, if there is one: nothing else is asked for with it.
+            if left > 0 {
+                let other = counterfoil_wallet::NewHome { account: "b".into(), ..new.clone() };
+                let error = Wallet::enrol(&home, &world.path("device"), &other, &operator).unwrap_err();
+                assert!(error.to_string().contains("another account"), "{error}");
+            }
             let (mut wallet, done) = Wallet::enrol(&home, &world.path("device"), &new, &operator).unwrap();
             assert!(matches!(done.outcome, Outcome::Enrolled(_)));
             wallet.acknowledge();

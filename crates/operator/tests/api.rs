@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use counterfoil_operator::api::{BODY_MAX, router};
 use counterfoil_ta::api::Command;
-use counterfoil_trust::{Anchors, Revoked, SigningKey, open, seal};
+use counterfoil_trust::{Anchors, Revoked, SigningKey, enrolment_binding, open, seal};
 use counterfoil_wire::cert::{Grade, Name, RootCert};
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::lists::TrustList;
@@ -83,8 +83,10 @@ fn new_key() -> SigningKey {
     SigningKey::generate(Algorithm::EdDsa, &mut |bytes| getrandom::fill(bytes).unwrap()).unwrap()
 }
 
-fn enrolment(world: &World, key: &SigningKey, nonce: u8) -> Vec<u8> {
-    let body = Enrolment { nonce: Nonce([nonce; 16]), grade: Grade::VirtualSe, name: Name::default() };
+fn enrolment(world: &World, key: &SigningKey, nonce: u8, account: &str, code: Option<&str>) -> Vec<u8> {
+    let binding = enrolment_binding("alpha", account, code);
+    let (grade, name) = (Grade::VirtualSe, Name::default());
+    let body = Enrolment { nonce: Nonce([nonce; 16]), grade, name, binding };
     seal(&scheme(world), key, &[1; 32], &body, Signer::Key(key.public()), None).0.to_bytes()
 }
 
@@ -100,7 +102,7 @@ fn enrol_body(account: &str, enrolment: &[u8]) -> Value {
 
 async fn enrolled(world: &World, account: &str) -> SigningKey {
     let key = new_key();
-    let body = enrol_body(account, &enrolment(world, &key, 1));
+    let body = enrol_body(account, &enrolment(world, &key, 1, account, None));
     assert_eq!(post(world, "/v1/enrolments", None, body.to_string()).await.status, 201);
     key
 }
@@ -131,7 +133,7 @@ async fn the_scheme_and_its_lists_hold_under_the_root() {
 async fn an_enrolment_is_done_once() {
     let world = World::new();
     let key = new_key();
-    let body = enrol_body("ann", &enrolment(&world, &key, 1)).to_string();
+    let body = enrol_body("ann", &enrolment(&world, &key, 1, "ann", None)).to_string();
     let first = post(&world, "/v1/enrolments", None, body.clone()).await;
     assert_eq!((first.status, first.kind.as_str()), (201, "application/json"));
     let again = post(&world, "/v1/enrolments", None, body).await;
@@ -139,7 +141,7 @@ async fn an_enrolment_is_done_once() {
     let settlement = open::<Settlement>(&first.message("settlement")).unwrap().body;
     assert_eq!((settlement.acked_seq, settlement.nonce), (0, Nonce([1; 16])));
     assert!(settlement.spent_start.unwrap().minor() < 1 << 31);
-    let other = enrol_body("ann", &enrolment(&world, &key, 2)).to_string();
+    let other = enrol_body("ann", &enrolment(&world, &key, 2, "ann", None)).to_string();
     post(&world, "/v1/enrolments", None, other).await.is_problem(409, Code::KeyEnrolled);
 }
 
@@ -149,7 +151,7 @@ async fn what_an_enrolment_must_not_be() {
         options.rules = counterfoil_wire::rules::Preset::DigitalEuro.rules();
     });
     let key = new_key();
-    let good = enrolment(&world, &key, 1);
+    let good = enrolment(&world, &key, 1, "ann", None);
     let ask = |body: Value| post(&world, "/v1/enrolments", None, body.to_string());
     ask(enrol_body("ann", &good)).await.is_problem(422, Code::GradeRefused);
     let mut unknown = enrol_body("ann", &good);
@@ -249,7 +251,8 @@ async fn outside_a_sandbox_a_code_of_the_psp_is_needed_once() {
     let code = made.json()["activation_code"].clone();
     let (first, second) = (new_key(), new_key());
     let ask = async |key: &SigningKey, account: &str, code: Option<&Value>| {
-        let mut body = enrol_body(account, &enrolment(&world, key, 1));
+        let text = code.map(|code| code.as_str().unwrap());
+        let mut body = enrol_body(account, &enrolment(&world, key, 1, account, text));
         if let Some(code) = code {
             body["activation_code"] = code.clone();
         }
@@ -265,6 +268,40 @@ async fn outside_a_sandbox_a_code_of_the_psp_is_needed_once() {
     let late = as_psp(&world, path, &token, json!({ "account": "ann" })).await.json();
     world.wait(86_401);
     ask(&second, "ann", Some(&late["activation_code"])).await.is_problem(403, Code::ActivationRefused);
+}
+
+#[tokio::test]
+async fn an_intercepted_enrolment_serves_nobody_else() {
+    let world = World::with(|options| options.sandbox = false);
+    let code =
+        |psp: &str, account| world.service.create_activation(psp, account, "").unwrap().activation_code;
+    let (anns, more_of_anns) = (code("alpha", "ann"), code("alpha", "ann"));
+    let (mallorys, elsewhere) = (code("alpha", "mallory"), code("beta", "ann"));
+    let key = new_key();
+    let bytes = enrolment(&world, &key, 1, "ann", Some(&anns));
+    let ask = async |psp: &str, account: &str, code: Option<&str>| {
+        let body = json!({ "psp": psp, "account": account, "activation_code": code, "enrolment": hex::encode(&bytes) });
+        post(&world, "/v1/enrolments", None, body.to_string()).await
+    };
+    let others = [
+        ("alpha", "mallory", Some(mallorys.as_str())),
+        ("alpha", "ann", Some(&more_of_anns)),
+        ("beta", "ann", Some(&elsewhere)),
+        ("alpha", "ann", None),
+    ];
+    for (psp, account, code) in others {
+        ask(psp, account, code).await.is_problem(403, Code::EnrolmentMismatch);
+    }
+    let first = ask("alpha", "ann", Some(&anns)).await;
+    assert_eq!(first.status, 201);
+    // Nor does anybody else get the answer that was given to her.
+    for (psp, account, code) in others {
+        ask(psp, account, code).await.is_problem(403, Code::EnrolmentMismatch);
+    }
+    assert_eq!(ask("alpha", "ann", Some(&anns)).await.body, first.body);
+    // The codes that were tried are not used up.
+    let mallory = enrolment(&world, &new_key(), 1, "mallory", Some(&mallorys));
+    world.service.enrol("alpha", "mallory", Some(&mallorys), &mallory).unwrap();
 }
 
 #[tokio::test]
@@ -289,7 +326,8 @@ async fn a_production_operator_takes_no_claimed_grade_and_no_name_but_the_psps()
     let world = World::with(|options| options.sandbox = false);
     let enrol = |grade: Grade, name: &str, code: &str| {
         let key = new_key();
-        let body = Enrolment { nonce: Nonce([9; 16]), grade, name: Name::new(name).unwrap() };
+        let binding = enrolment_binding("alpha", "cafe", Some(code));
+        let body = Enrolment { nonce: Nonce([9; 16]), grade, name: Name::new(name).unwrap(), binding };
         let signer = Signer::Key(key.public());
         let bytes = seal(&scheme(&world), &key, &[1; 32], &body, signer, None).0.to_bytes();
         world.service.enrol("alpha", "cafe", Some(code), &bytes).map_err(|refusal| refusal.code())

@@ -7,7 +7,9 @@ mod support;
 
 use counterfoil_operator::domain::reason::Reason;
 use counterfoil_ta::api::{Command, Reply};
-use counterfoil_trust::{Misbehaviour, SigningKey, header_id, judge, key_id, open, seal, sha256};
+use counterfoil_trust::{
+    Misbehaviour, SigningKey, enrolment_binding, header_id, judge, key_id, open, seal, sha256,
+};
 use counterfoil_wire::cert::{Grade, Name, WalletCert};
 use counterfoil_wire::header::{Envelope, Extra, Header, Purpose, Signer};
 use counterfoil_wire::message::{Body, Decline, Payment, Receipt, Request};
@@ -36,7 +38,9 @@ impl Broken {
     fn enrol(world: &World, account: &str) -> Self {
         let key = new_key();
         let scheme = world.service.scheme().anchors.scheme;
-        let body = Enrolment { nonce: Nonce([1; 16]), grade: Grade::VirtualSe, name: Name::default() };
+        let binding = enrolment_binding("alpha", account, None);
+        let (grade, name) = (Grade::VirtualSe, Name::default());
+        let body = Enrolment { nonce: Nonce([1; 16]), grade, name, binding };
         let enrolment = seal(&scheme, &key, &[1; 32], &body, Signer::Key(key.public()), None).0.to_bytes();
         let answer = world.service.enrol("alpha", account, None, &enrolment).unwrap();
         let answer = open::<Settlement>(&answer).unwrap().body;

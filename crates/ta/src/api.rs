@@ -79,6 +79,8 @@ tagged! {
             pin: Option<Pin>,
             /// The scheme's root, from a path that the holder trusts.
             root: RootCert,
+            /// What the key is enrolled for: [`counterfoil_trust::enrolment_binding`].
+            binding: Digest,
         },
         /// Asks to be paid.
         Request = 2 {

@@ -21,6 +21,7 @@ impl<E: Env> TrustedApp<E> {
         name: Name,
         pin: Option<Pin>,
         root: RootCert,
+        binding: Digest,
     ) -> Result<Reply, Error> {
         if let Some(state) = &self.state {
             return match &state.core.enrolment {
@@ -42,7 +43,7 @@ impl<E: Env> TrustedApp<E> {
         let public = key.public();
         let nonce = Nonce(self.random());
         let hedge = self.random::<32>();
-        let body = Enrolment { nonce, grade, name: name.clone() };
+        let body = Enrolment { nonce, grade, name: name.clone(), binding };
         let (envelope, _) = seal(&anchors.scheme, &key, &hedge, &body, Signer::Key(public), None);
         let message = message(&envelope);
         let core = Core {

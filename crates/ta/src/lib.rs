@@ -101,7 +101,9 @@ impl<E: Env> TrustedApp<E> {
         }
         self.check_allowed(&command)?;
         match command {
-            Command::Enrol { es256, grade, name, pin, root } => self.enrol(es256, grade, name, pin, root),
+            Command::Enrol { es256, grade, name, pin, root, binding } => {
+                self.enrol(es256, grade, name, pin, root, binding)
+            }
             Command::Request { amount, standing, reference } => self.request(amount, standing, reference),
             Command::Pay { request, amount, pin, reference } => self.pay(request, amount, pin, reference),
             Command::Accept { payment } => self.accept(payment),

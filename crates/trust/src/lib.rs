@@ -15,6 +15,7 @@
 //! | module | question |
 //! |---|---|
 //! | [`crypto`] | does this signature hold, and how is one made? |
+//! | [`enrolment`] | what is a new key enrolled for? |
 //! | [`envelope`] | what did this key say? |
 //! | [`x509`] | which certificate does the compact form stand for, and who vouches for it? |
 //! | [`chain`] | does the scheme's root stand behind this key, now? |
@@ -28,6 +29,7 @@ extern crate std;
 
 pub mod chain;
 pub mod crypto;
+pub mod enrolment;
 pub mod envelope;
 pub mod proofs;
 pub mod revocation;
@@ -35,6 +37,7 @@ pub mod x509;
 
 pub use chain::Anchors;
 pub use crypto::{SigningKey, key_id, sha256, verify};
+pub use enrolment::enrolment_binding;
 pub use envelope::{Opened, check_header, header_id, header_of, open, open_message, seal, to_be_signed};
 pub use proofs::{Misbehaviour, conflict, judge};
 pub use revocation::Revoked;

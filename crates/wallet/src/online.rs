@@ -6,9 +6,9 @@
 use std::path::Path;
 
 use counterfoil_ta::api::{Command, Pin, Reply};
-use counterfoil_trust::{key_id, open};
+use counterfoil_trust::{enrolment_binding, key_id, open};
 use counterfoil_wire::cert::{Name, RootCert};
-use counterfoil_wire::sync::{Settlement, Standing};
+use counterfoil_wire::sync::{Enrolment, Settlement, Standing};
 use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Reference};
 
 use crate::error::{OperatorError, WalletError};
@@ -138,14 +138,20 @@ impl Wallet {
         root: RootCert,
         operator: &dyn Operator,
     ) -> Result<(), WalletError> {
+        let binding = enrolment_binding(&new.psp, &new.account, new.activation_code.as_deref());
         let command = Command::Enrol {
             es256: new.algorithm == Algorithm::Es256,
             grade: new.counter.grade(new.kind),
             name: new.name.clone(),
             pin: new.pin.clone(),
             root,
+            binding,
         };
         let (enrolment, _) = self.message(&command)?;
+        // One that was begun before and not answered is told again as it was, and the operator would refuse it now.
+        if open::<Enrolment>(&enrolment)?.body.binding != binding {
+            return Err(WalletError::OtherEnrolment { differs: "account or activation code" });
+        }
         let settlement = operator.enrol(&NewWallet {
             psp: &new.psp,
             account: &new.account,
@@ -384,7 +390,8 @@ fn new_settings(new: &NewHome, fingerprint: &str) -> Result<Settings, WalletErro
     })
 }
 
-/// The key, its grade and its name were fixed when the enrolment was begun.
+/// The key, its grade and its name were fixed when the enrolment was begun; the account and the code are in what the key
+/// signed.
 fn check_same_enrolment(begun: &Settings, new: &NewHome, fingerprint: &str) -> Result<(), WalletError> {
     let differs = [
         (begun.kind != new.kind, "kind"),

@@ -161,6 +161,7 @@ codes! {
     PspUnauthorised = 612, Caller, "the PSP's credentials do not hold", "use the PSP's token";
     RailUnavailable = 613, Operator, "the rail does not answer", "try again later";
     RouteUnknown = 614, Caller, "the operator has no such path or method", "look at docs/http-api.md";
+    EnrolmentMismatch = 615, Caller, "the enrolment was signed for another PSP, account or activation code", "enrol under what the key signed, or make a new key";
 }
 
 /// An error with its number.

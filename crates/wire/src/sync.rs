@@ -13,7 +13,7 @@ use crate::message::{Body, HeaderParts};
 use crate::{code_enum, record};
 
 record! {
-    /// A new key asks for its first certificate; the signature proves possession.
+    /// A new key asks for its first certificate, for one account; the signature proves possession.
     pub struct Enrolment {
         /// Fresh; the settlement that answers names it.
         pub nonce: Nonce,
@@ -21,6 +21,9 @@ record! {
         pub grade: Grade,
         /// Display name asked for; empty for a person.
         pub name: Name,
+        /// What the key is enrolled for: SHA-256 of `[PSP, account, activation code or null]`. Under another PSP, account
+        /// or code the enrolment is worth nothing.
+        pub binding: Digest,
     }
 }
 

@@ -79,7 +79,7 @@ fn status(code: Code) -> u16 {
     match code {
         Code::IdempotencyMissing => 400,
         Code::PspUnauthorised => 401,
-        Code::ActivationRefused | Code::KeyRevoked => 403,
+        Code::ActivationRefused | Code::EnrolmentMismatch | Code::KeyRevoked => 403,
         Code::UnknownPsp | Code::UnknownWallet => 404,
         Code::KeyEnrolled => 409,
         Code::TooLong => 413,

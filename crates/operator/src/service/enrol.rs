@@ -1,7 +1,7 @@
 //! Enrolment: a new key gets its first certificate.
 
 use counterfoil_rail::{Account, Rail, SANDBOX_CUSTOMER_OPENING};
-use counterfoil_trust::{key_id, open, sha256};
+use counterfoil_trust::{enrolment_binding, key_id, open, sha256};
 use counterfoil_wire::cert::{Grade, Name};
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::sync::{Enrolment, Settlement, Standing};
@@ -28,8 +28,9 @@ impl Service {
     /// give the same settlement.
     ///
     /// # Errors
-    /// Those of [`open`]; [`Code::UnknownPsp`], [`Code::ActivationRefused`], [`Code::GradeRefused`],
-    /// [`Code::KeyEnrolled`], [`Code::ValueOutOfRange`] for an account name.
+    /// In this order: those of [`open`]; [`Code::UnknownPsp`]; [`Code::ValueOutOfRange`] for an account name;
+    /// [`Code::EnrolmentMismatch`] if the key signed for something else; [`Code::KeyEnrolled`];
+    /// [`Code::ActivationRefused`]; [`Code::GradeRefused`]; [`Code::ValueOutOfRange`] for a display name.
     pub fn enrol(
         &self,
         psp: &str,
@@ -44,6 +45,10 @@ impl Service {
             return Err(Code::UnknownPsp.into());
         }
         check_account(psp, account, &self.scheme.rules.loss_fund)?;
+        // Before anything is answered again: the settlement is for whom the key signed it.
+        if opened.body.binding != enrolment_binding(psp, account, activation) {
+            return Err(Code::EnrolmentMismatch.into());
+        }
         let id = key_id(&key);
         self.exclusively(|desk| {
             if let Some(settlement) = desk.store.answered(&id, &sha256(bytes))? {

@@ -75,7 +75,9 @@ impl World {
         let name = if grade == Grade::Terminal { "Shop" } else { "" };
         let root = self.service.scheme().anchors.root.clone();
         let name = Name::new(name).unwrap();
-        let enrolment = wallet.message(&Command::Enrol { es256, grade, name, pin: None, root }).unwrap();
+        let binding = counterfoil_trust::enrolment_binding(psp, account, None);
+        let enrol = Command::Enrol { es256, grade, name, pin: None, root, binding };
+        let enrolment = wallet.message(&enrol).unwrap();
         let settlement = self.service.enrol(psp, account, None, &enrolment.0).unwrap();
         wallet.run(&Command::Settle { settlement: Bytes(settlement) }).unwrap();
         wallet

@@ -10,7 +10,7 @@ use counterfoil_ta::TrustedApp;
 use counterfoil_ta::api::{Command, Overview, Pin, Reply, Response};
 use counterfoil_ta::env::{Batch, Env, Freshness, Store, StoreError};
 use counterfoil_trust::x509::{issue_authority, issue_root, issue_wallet};
-use counterfoil_trust::{Anchors, SigningKey, key_id, open, seal};
+use counterfoil_trust::{Anchors, SigningKey, enrolment_binding, key_id, open, seal};
 use counterfoil_wire::cert::{AuthorityCert, Grade, Name, Role, RootCert, WalletCert};
 use counterfoil_wire::header::{Envelope, Signer};
 use counterfoil_wire::lists::{RevocationList, TrustList, to_gaps};
@@ -390,6 +390,7 @@ impl Operator {
             name: name.clone(),
             pin: pin.map(self::pin),
             root: self.root.clone(),
+            binding: enrolment_binding("alpha", "account", None),
         };
         let enrolment = wallet.message(&enrol).unwrap();
         let opened = open::<Enrolment>(&enrolment.0).unwrap();
