@@ -1,9 +1,10 @@
-//! Development tasks: `cargo xtask setup` and `cargo xtask test`.
+//! Development tasks: `cargo xtask --help` lists them.
 //!
 //! Each check is a *step* with a name, so that the one that failed can be run alone. Steps are ordered so that a run
 //! fails early: what takes a second comes before what takes minutes.
 
 mod licences;
+mod model;
 mod nostd;
 mod readme;
 mod setup;
@@ -30,6 +31,18 @@ struct Arguments {
 enum Task {
     /// Install what the tests need and this machine lacks.
     Setup,
+    /// Explore every state of the protocol within bounds: the real trusted application, every order and mishap.
+    Model {
+        /// Wider bounds: hours.
+        #[arg(long)]
+        long: bool,
+    },
+    /// Break the rules one at a time on a copy of the sources: the model must find each.
+    MutantsOfRules {
+        /// Only these mutations.
+        #[arg(value_name = "NAME")]
+        only: Vec<String>,
+    },
     /// Run every check, or some of them.
     Test {
         /// Run only this step; may be given more than once.
@@ -52,6 +65,8 @@ enum Step {
     Docs,
     Nostd,
     Tests,
+    Model,
+    Mutants,
     Readme,
 }
 
@@ -67,6 +82,8 @@ impl Step {
             Self::Docs => "the documentation builds without a warning",
             Self::Nostd => "wire, trust and ta link without std and without an operating system",
             Self::Tests => "all tests and doc tests pass",
+            Self::Model => "no order of loss, duplication, delay and crash makes or loses money",
+            Self::Mutants => "the model finds every rule that is broken on purpose",
             Self::Readme => "the commands in README.md do what it says",
         }
     }
@@ -88,6 +105,8 @@ impl Step {
             Self::Tests => run(cargo()
                 .args(["test", "--workspace", "--locked", "--no-fail-fast"])
                 .env("COUNTERFOIL_PYTHON", setup::python())),
+            Self::Model => model::check(false),
+            Self::Mutants => model::check_mutants(&[]),
             Self::Readme => readme::check(),
         }
     }
@@ -100,13 +119,9 @@ fn name(step: Step) -> String {
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
-        Task::Setup => match setup::install_missing() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Task::Setup => end(setup::install_missing()),
+        Task::Model { long } => end(model::check(long)),
+        Task::MutantsOfRules { only } => end(model::check_mutants(&only)),
         Task::Test { list: true, .. } => {
             for step in Step::value_variants() {
                 println!("{:10} {}", name(*step), step.about());
@@ -114,6 +129,17 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Task::Test { only, .. } => test(&only),
+    }
+}
+
+/// The exit code of a task.
+fn end(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
