@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use counterfoil_trust::{Anchors, header_id, judge, open, x509};
+use counterfoil_wire::bundle::Bundle;
 use counterfoil_wire::cert::{AuthorityCert, RootCert, WalletCert};
 use counterfoil_wire::header::{Envelope, Purpose, Signer};
 use counterfoil_wire::lists::{RevocationList, TrustList};
@@ -69,6 +70,17 @@ pub(crate) fn inspect(bytes: &[u8], anchors: Option<&Anchors>) -> Result<Fields,
     let size = |fields: Fields| fields.put_as("size", format!("{} bytes", bytes.len()), bytes.len());
     if let Ok(gossip) = Gossip::from_message(bytes) {
         return Ok(size(checks.gossip(&gossip)));
+    }
+    if let Ok(Bundle { message, gossip }) = Bundle::from_bytes(bytes) {
+        let rider = match Gossip::from_message(&gossip.0) {
+            Ok(gossip) => checks.gossip(&gossip),
+            Err(error) => Fields::new().put("error", bad(error)),
+        };
+        // A bundle holds no bundle.
+        let message = checks.envelope(&message.0, &Envelope::from_bytes(&message.0)?)?;
+        return Ok(message
+            .put_as("size_with_rider", format!("{} bytes", bytes.len()), bytes.len())
+            .group("came_along", rider));
     }
     if let Ok(cert) = RootCert::from_bytes(bytes) {
         let verdict = match anchors.map(|anchors| &anchors.root) {
@@ -135,7 +147,7 @@ impl Checks<'_> {
                 self.signed::<RevocationList>(bytes, "revocation list", describe::revocation_list)
             }
             // Entries of a journal that are never sent alone.
-            Purpose::Reclaim | Purpose::Settled | Purpose::Defund | Purpose::Gossip => {
+            Purpose::Reclaim | Purpose::Settled | Purpose::Defund | Purpose::Gossip | Purpose::Bundle => {
                 Err(Code::WrongKind.into())
             }
         }

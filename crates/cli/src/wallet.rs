@@ -383,6 +383,7 @@ pub(crate) fn finish(wallet: &mut Wallet, output: &Output, done: Result<Done>) -
     if let Ok(currency) = &currency {
         words::tell_finished(&mut answer, &finished, *currency);
     }
+    words::tell_heard(&mut answer, &wallet.take_heard());
     match done {
         Ok(done) => {
             let is_terminal = wallet.settings().kind == Kind::Terminal;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use counterfoil_wallet::amounts::{format_amount, format_number};
-use counterfoil_wallet::operation::{Declined, Enrolled, Funded, Paid};
+use counterfoil_wallet::operation::{Declined, Enrolled, Funded, Learnt, Paid};
 use counterfoil_wallet::{Done, Finished, Operation, Outcome, SyncReport};
 use counterfoil_wire::cert::Name;
 use counterfoil_wire::sync::Standing;
@@ -44,6 +44,34 @@ pub(crate) fn tell_finished(answer: &mut Answer, finished: &[Finished], currency
     if !list.is_empty() {
         answer.set("finished", list);
     }
+}
+
+/// Adds what came along with a message and was news.
+pub(crate) fn tell_heard(answer: &mut Answer, heard: &[Learnt]) {
+    for learnt in heard {
+        if learnt.revocation_new {
+            answer.line(format!("came along: a newer revocation list (number {})", learnt.revocation_no));
+        }
+        for cheat in &learnt.cheats {
+            answer.line(format!("came along: {}", proven(cheat)));
+        }
+        answer.set(
+            "came_along",
+            json!({
+                "revocation_no": learnt.revocation_no,
+                "revocation_new": learnt.revocation_new,
+                "cheats": cheats(learnt),
+            }),
+        );
+    }
+}
+
+fn proven(cheat: &PublicKey) -> String {
+    format!("proof that {} cheated: nothing is taken from it any more", short_key(cheat))
+}
+
+fn cheats(learnt: &Learnt) -> Vec<String> {
+    learnt.cheats.iter().map(|key| hex::encode(key.as_bytes())).collect()
 }
 
 /// Adds what came of the operation that was asked for.
@@ -125,15 +153,11 @@ pub(crate) fn tell_done(answer: &mut Answer, done: &Done, currency: Currency, is
             let list =
                 if learnt.revocation_new { "a newer revocation list" } else { "no newer revocation list" };
             answer.line(format!("learnt {list} (number {} is held)", learnt.revocation_no));
-            for cheat in &learnt.cheats {
-                answer.line(format!(
-                    "proof that {} cheated: nothing is taken from it any more",
-                    short_key(cheat)
-                ));
-            }
-            let cheats: Vec<String> = learnt.cheats.iter().map(|key| hex::encode(key.as_bytes())).collect();
+            learnt.cheats.iter().for_each(|cheat| {
+                answer.line(proven(cheat));
+            });
             answer.set("result", "learnt").set("revocation_no", learnt.revocation_no);
-            answer.set("revocation_new", learnt.revocation_new).set("cheats", cheats);
+            answer.set("revocation_new", learnt.revocation_new).set("cheats", cheats(learnt));
         }
         Outcome::Funded(funded) => tell_funded(answer, funded, currency),
         Outcome::Defunded(defunded) => {

@@ -33,7 +33,10 @@ fn the_story_holds_and_its_report_has_the_promised_shape() {
     assert_eq!(report["revoked"], serde_json::json!(["Alice"]));
 
     let payments = report["payments"].as_array().unwrap();
-    assert!(payments.len() >= 8);
+    assert!(payments.len() >= 10);
+    let refused = payments.last().unwrap();
+    assert_eq!((&refused["from"], &refused["to"]), (&"Alice".into(), &"Café Blau".into()));
+    assert_eq!(refused["state"], "reclaimed", "what the next shop refused came back");
     for payment in payments {
         let expected = ["from", "to", "amount", "currency", "alg", "state", "bytes"];
         assert_eq!(keys(payment.as_object().unwrap()), expected);
@@ -57,6 +60,7 @@ fn the_story_holds_and_its_report_has_the_promised_shape() {
 
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("balanced") && page.contains("Café Blau"));
+    assert!(page.contains("refuses Alice: error 208"));
     for outside in ["http://", "https://", "src=", "@import", "<link"] {
         assert!(!page.contains(outside), "{outside} would load something");
     }
@@ -68,6 +72,10 @@ fn a_person_reads_it_in_a_screen_or_two_and_keeps_the_folder() {
     let done = demo(folder.path(), &["--dir", "kept"]);
     let text = String::from_utf8(done.stdout).unwrap();
     assert!(done.status.success() && text.lines().count() <= 80, "{text}");
+    // While the operator's process is dead, the proof reaches a shop that was not there when it was made.
+    let (_, after) = text.split_once("~12/14").unwrap();
+    let (step, _) = after.split_once("13/14").unwrap();
+    assert!(step.contains("The café, not online in between, refuses Alice: error 208"), "{step}");
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
     assert!(folder.path().join("kept/messages").is_dir());
     let again = demo(folder.path(), &["--dir", "kept"]);

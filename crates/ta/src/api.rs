@@ -162,6 +162,17 @@ tagged! {
             /// Identifier of the payment.
             payment: Digest,
         },
+        /// What is worth telling beside another message, as gossip; it may be empty. No headers, which nobody should hand
+        /// out unasked; of proofs those that say more than the revocation list held, about keys whose certificate in
+        /// the proof has not ended.
+        Rider = 16 {
+            /// How many bytes the channel has left.
+            room: u32,
+            /// Only a revocation list with a higher number, that revokes somebody, is told.
+            revocation_after: u32,
+            /// Only a trust list with a higher number is told.
+            trust_after: u32,
+        },
     }
 }
 

@@ -39,34 +39,19 @@ impl<E: Env> TrustedApp<E> {
     pub(crate) fn gossip_out(&mut self, room: u32) -> Result<Reply, Error> {
         let start = u16::from_be_bytes(self.random());
         let state = self.state()?;
-        let mut room = usize::try_from(room).unwrap_or(usize::MAX).saturating_sub(FRAME);
-        let mut fits = |len: usize| match room.checked_sub(len.saturating_add(3)) {
-            Some(left) => {
-                room = left;
-                true
-            }
-            None => false,
-        };
+        let mut room = Room::of(room);
         let store = self.env.store();
+        let proofs = read_all::<Proof, _>(store, b"p")?.into_iter().map(|(_, proof)| proof).collect();
+        let proofs = room.some_of(proofs, start);
         let revocation = read::<Bytes, _>(store, keys::REVOCATION_ENVELOPE)?;
-        let mut proofs: Vec<Proof> = Vec::new();
-        // From anywhere on: where there is room for a few, each has its turn.
-        let mut held = read_all::<Proof, _>(store, b"p")?;
-        let start = usize::from(start).checked_rem(held.len()).unwrap_or(0);
-        held.rotate_left(start);
-        for (_, proof) in held {
-            if proofs.len() < PROOFS_A_SESSION && fits(proof.to_bytes().len()) {
-                proofs.push(proof);
-            }
-        }
-        let revocation = revocation.filter(|list| fits(list.0.len()));
+        let revocation = revocation.filter(|list| room.takes(list.0.len()));
         let mut headers: Vec<SignedHeader> = Vec::new();
         if state.rules.as_ref().is_some_and(|rules| rules.share_headers) {
             let mut seq = state.core.head_seq;
             while seq > state.core.acked_seq && headers.len() < HEADERS_A_SESSION {
                 if let Some(Entry::Receipt { payment }) = read::<Entry, _>(store, &keys::by_seq(b'j', seq))? {
                     let header = open::<Payment>(&payment.0)?.signed_header();
-                    if !fits(header.to_bytes().len()) {
+                    if !room.takes(header.to_bytes().len()) {
                         break;
                     }
                     headers.push(header);
@@ -74,8 +59,39 @@ impl<E: Env> TrustedApp<E> {
                 seq = seq.saturating_sub(1);
             }
         }
-        let trust = state.trust_envelope.clone().filter(|list| fits(list.0.len()));
+        let trust = state.trust_envelope.clone().filter(|list| room.takes(list.0.len()));
         let gossip = Gossip { revocation, trust, proofs, headers };
+        Ok(Reply::Message { message: Bytes(gossip.to_message()), again: false })
+    }
+
+    pub(crate) fn rider(
+        &mut self,
+        room: u32,
+        revocation_after: u32,
+        trust_after: u32,
+    ) -> Result<Reply, Error> {
+        let start = u16::from_be_bytes(self.random());
+        let now_s = self.now_s()?;
+        let state = self.state()?;
+        let mut room = Room::of(room);
+        let store = self.env.store();
+        // Who is revoked is told by the list, which everybody gets at a sync; who has ended is refused for that. Otherwise
+        // every message would carry every proof for ever.
+        let news = |proof: &Proof| {
+            !state.revoked.contains(proof.cert.status_index) && now_s <= proof.cert.not_after_s()
+        };
+        let proofs = read_all::<Proof, _>(store, b"p")?.into_iter().map(|(_, proof)| proof);
+        let proofs = room.some_of(proofs.filter(news).collect(), start);
+        let mut revocation = read::<Bytes, _>(store, keys::REVOCATION_ENVELOPE)?;
+        if let Some(envelope) = &revocation {
+            let list = open::<RevocationList>(&envelope.0)?.body;
+            if list.number <= revocation_after || list.added.is_empty() || !room.takes(envelope.0.len()) {
+                revocation = None;
+            }
+        }
+        let trust = state.trust_envelope.clone().filter(|_| state.anchors.list_no > trust_after);
+        let trust = trust.filter(|list| room.takes(list.0.len()));
+        let gossip = Gossip { revocation, trust, proofs, headers: Vec::new() };
         Ok(Reply::Message { message: Bytes(gossip.to_message()), again: false })
     }
 
@@ -127,6 +143,39 @@ impl<E: Env> TrustedApp<E> {
         let revocation_no = lists.revocation_number();
         self.commit_with(change, |state| lists.install(state))?;
         Ok(Reply::Learnt { revocation_no, revocation_new, cheats })
+    }
+}
+
+/// What is left of a channel's room.
+struct Room(usize);
+
+impl Room {
+    fn of(bytes: u32) -> Self {
+        Self(usize::try_from(bytes).unwrap_or(usize::MAX).saturating_sub(FRAME))
+    }
+
+    /// Whether a part of `len` bytes fits; if so its room is taken.
+    fn takes(&mut self, len: usize) -> bool {
+        match self.0.checked_sub(len.saturating_add(3)) {
+            Some(left) => {
+                self.0 = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// As many proofs as a session has and as fit. From anywhere on: where there is room for a few, each has its turn.
+    fn some_of(&mut self, mut held: Vec<Proof>, start: u16) -> Vec<Proof> {
+        let start = usize::from(start).checked_rem(held.len()).unwrap_or(0);
+        held.rotate_left(start);
+        let mut kept: usize = 0;
+        held.retain(|proof| {
+            let takes = kept < PROOFS_A_SESSION && self.takes(proof.to_bytes().len());
+            kept = kept.saturating_add(usize::from(takes));
+            takes
+        });
+        held
     }
 }
 

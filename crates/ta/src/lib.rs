@@ -118,6 +118,9 @@ impl<E: Env> TrustedApp<E> {
             Command::Settle { settlement } => self.settle(&settlement.0),
             Command::Show {} => self.show(),
             Command::Resend { payment } => self.resend(&payment),
+            Command::Rider { room, revocation_after, trust_after } => {
+                self.rider(room, revocation_after, trust_after)
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use counterfoil_ta::api::Pin;
+use counterfoil_wire::bundle::Bundle;
 use counterfoil_wire::cert::Name;
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Amount, Code, Digest, Error, PublicKey, Reference};
@@ -91,6 +92,29 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// The operation on the message alone, and the gossip that came along with it, if the message was a
+    /// [`Bundle`].
+    pub(crate) fn unbundled(mut self) -> (Self, Option<Vec<u8>>) {
+        let message = match &mut self {
+            Self::Pay { request: message, .. }
+            | Self::Accept { payment: message }
+            | Self::Decline { payment: message }
+            | Self::Confirm { receipt: message }
+            | Self::Reclaim { decline: message } => message,
+            // Asked for by name, it is what the operation is about.
+            Self::GossipIn { gossip } => {
+                if let (_, Some(rider)) = Bundle::split(gossip.clone()) {
+                    *gossip = rider;
+                }
+                return (self, None);
+            }
+            _ => return (self, None),
+        };
+        let (alone, rider) = Bundle::split(std::mem::take(message));
+        *message = alone;
+        (self, rider)
+    }
+
     /// Whether the operator takes part.
     pub const fn is_online(&self) -> bool {
         matches!(self, Self::Fund { .. } | Self::Defund { .. } | Self::Enrol {})

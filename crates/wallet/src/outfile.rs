@@ -4,10 +4,11 @@ use std::path::Path;
 
 use counterfoil_ta::api::Overview;
 use counterfoil_trust::{key_id, open};
-use counterfoil_wire::KeyId;
+use counterfoil_wire::bundle::Bundle;
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::message::{Body, Decline, Payment, Receipt, Request};
 use counterfoil_wire::proof::Gossip;
+use counterfoil_wire::{Bytes, KeyId, Wire};
 
 use crate::channel::{ChannelError, file, qr};
 use crate::error::WalletError;
@@ -18,8 +19,37 @@ const GOSSIP_FILE_BYTES_MAX: u32 = 256 * 1024;
 
 /// The most gossip that fits into a file of this name, in bytes.
 pub(crate) fn gossip_room(out: &Path) -> u32 {
-    let is_png = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-    if is_png { u32::try_from(qr::PAYLOAD_BYTES_MAX).unwrap_or(u32::MAX) } else { GOSSIP_FILE_BYTES_MAX }
+    if is_png(out) { u32::try_from(qr::PAYLOAD_BYTES_MAX).unwrap_or(u32::MAX) } else { GOSSIP_FILE_BYTES_MAX }
+}
+
+/// Gossip that rides along with a message in a file, in bytes.
+const RIDER_FILE_BYTES_MAX: usize = 64 * 1024;
+
+/// A message with gossip in one QR code, in bytes: version 25 at level L (ISO/IEC 18004 table 7), which a poor camera still
+/// reads. The message alone needs version 13 at most.
+const BUNDLE_QR_BYTES_MAX: usize = 1273;
+
+/// How a message leaves: what it has room for beside it.
+pub(crate) struct Ride {
+    /// Bytes that are left for gossip.
+    pub(crate) room: u32,
+    /// Whether that is little: then a list that the other side may hold already is left out.
+    pub(crate) is_tight: bool,
+}
+
+/// What may ride along with a message of `len` bytes into a file of this name.
+pub(crate) fn ride(out: &Path, len: usize) -> Ride {
+    let is_tight = is_png(out);
+    let room = if is_tight {
+        BUNDLE_QR_BYTES_MAX.saturating_sub(len.saturating_add(Bundle::FRAME))
+    } else {
+        RIDER_FILE_BYTES_MAX
+    };
+    Ride { room: u32::try_from(room).unwrap_or(0), is_tight }
+}
+
+fn is_png(out: &Path) -> bool {
+    out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"))
 }
 
 /// Finds out before money moves whether its message can be written.
@@ -42,6 +72,7 @@ pub(crate) fn check_writable(out: &Path) -> Result<(), WalletError> {
 /// or its own payment of the same request where that can be paid but once. Nothing else is written over.
 pub(crate) fn holds_result(out: &Path, operation: &Operation, overview: &Overview) -> bool {
     let Ok(held) = file::read_message(out) else { return false };
+    let (held, _) = Bundle::split(held);
     let scheme = key_id(&overview.root.key);
     let own = |signer: &Signer| *signer.key() == overview.key;
     match operation {
@@ -73,15 +104,26 @@ fn answers<B: Body>(
     })
 }
 
-/// Writes the message, where there is one and a place for it. Only gossip takes the place of other gossip.
-pub(crate) fn write(outcome: &Outcome, out: Option<&Path>) -> Result<(), ChannelError> {
+/// Writes the message, where there is one and a place for it, with the gossip that rides along. Only gossip takes the place
+/// of other gossip, alone or beside the same message.
+pub(crate) fn write(
+    outcome: &Outcome,
+    out: Option<&Path>,
+    rider: Option<Vec<u8>>,
+) -> Result<(), ChannelError> {
     let (Some(message), Some(out)) = (outcome.message(), out) else { return Ok(()) };
     if out.exists() {
-        let held = file::read_message(out).unwrap_or_default();
+        let (held, _) = Bundle::split(file::read_message(out).unwrap_or_default());
         let replaces = matches!(outcome, Outcome::Gossip(_)) && Gossip::from_message(&held).is_ok();
         if held != message && !replaces {
             return Err(ChannelError::Occupied { path: out.into() });
         }
     }
-    file::write_message(out, message)
+    match rider {
+        Some(gossip) => {
+            let bundle = Bundle { message: Bytes(message.to_vec()), gossip: Bytes(gossip) };
+            file::write_message(out, &bundle.to_bytes())
+        }
+        None => file::write_message(out, message),
+    }
 }

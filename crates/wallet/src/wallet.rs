@@ -48,6 +48,8 @@ pub struct Wallet {
     pub(crate) settings: Settings,
     pub(crate) element: Box<dyn Element>,
     pub(crate) finished: Vec<Finished>,
+    /// What came along with messages and was news.
+    pub(crate) heard: Vec<Learnt>,
     /// The pending files whose operations this process has done, and whose results the caller may not have shown yet.
     pub(crate) shown_next: Vec<&'static str>,
 }
@@ -87,7 +89,7 @@ impl Wallet {
 
     /// A wallet over an element that the caller opened.
     pub fn with_element(home: Home, settings: Settings, element: Box<dyn Element>) -> Self {
-        Self { home, settings, element, finished: Vec::new(), shown_next: Vec::new() }
+        Self { home, settings, element, finished: Vec::new(), heard: Vec::new(), shown_next: Vec::new() }
     }
 
     /// Where the wallet belongs.
@@ -140,6 +142,11 @@ impl Wallet {
         std::mem::take(&mut self.finished)
     }
 
+    /// What came along with the messages of others since this was last asked, where it was news.
+    pub fn take_heard(&mut self) -> Vec<Learnt> {
+        std::mem::take(&mut self.heard)
+    }
+
     /// The caller has shown the last result. Until it says so, or orders something else, a kill leaves the operation
     /// to be reported once more.
     pub fn acknowledge(&mut self) {
@@ -179,6 +186,8 @@ impl Wallet {
         if order.operation.is_online() {
             return Err(WalletError::UnexpectedReply);
         }
+        let (operation, rider) = order.operation.unbundled();
+        let order = Order { operation, ..order };
         self.acknowledge();
         let mut pending = Pending::of(&order)?;
         let mut resumed = false;
@@ -208,8 +217,13 @@ impl Wallet {
                 self.home.write_json(PENDING_OFFLINE, &pending)?;
             }
         }
+        // Before the message is judged, for it may be about whoever sent it.
+        if let Some(gossip) = rider {
+            self.hear(gossip);
+        }
         let done = self.apply(&pending, order.pin).and_then(|outcome| {
-            match outfile::write(&outcome, pending.out.as_deref()) {
+            let rider = self.rider(&pending, &outcome);
+            match outfile::write(&outcome, pending.out.as_deref(), rider) {
                 Ok(()) => Ok(outcome),
                 Err(source) if pending.operation.is_remembered() => {
                     Err(WalletError::NotWritten { outcome: Box::new(outcome), source })
@@ -275,7 +289,7 @@ impl Wallet {
     /// not be stuck behind a file name.
     fn write_somewhere(&self, outcome: &Outcome, out: Option<&Path>) -> Result<Option<PathBuf>, WalletError> {
         let Some(message) = outcome.message() else { return Ok(None) };
-        match outfile::write(outcome, out) {
+        match outfile::write(outcome, out, None) {
             Ok(()) => Ok(out.map(Path::to_path_buf)),
             Err(_) => {
                 let digest = counterfoil_trust::sha256(message).to_string();
@@ -285,6 +299,40 @@ impl Wallet {
                 Ok(Some(path))
             }
         }
+    }
+
+    /// Takes what came along with a message. Whatever is wrong with it, the message is judged all the same.
+    fn hear(&mut self, gossip: Vec<u8>) {
+        if let Ok(Reply::Learnt { revocation_no, revocation_new, cheats }) =
+            self.ask(&Command::GossipIn { gossip: Bytes(gossip) })
+            && (revocation_new || !cheats.is_empty())
+        {
+            self.heard.push(Learnt { revocation_no, revocation_new, cheats });
+        }
+    }
+
+    /// What rides along with the message that came of an operation: nothing, where there is no news, no room, or where the
+    /// message will outlive the news, as a printed code does. A failure is no reason to keep the message back.
+    fn rider(&mut self, pending: &Pending, outcome: &Outcome) -> Option<Vec<u8>> {
+        let rides = match outcome {
+            Outcome::Requested(requested) => !requested.standing,
+            Outcome::Paid(_) | Outcome::Accepted(_) | Outcome::Declined(_) => true,
+            _ => false,
+        };
+        let out = pending.out.as_deref().filter(|_| rides)?;
+        let ride = outfile::ride(out, outcome.message()?.len());
+        // A request says which lists its payee holds. Of others nothing is known.
+        let (revocation_after, trust_after) = match &pending.operation {
+            Operation::Pay { request, .. } => {
+                let request = open::<Request>(request).ok()?.body;
+                (request.revocation_no, request.trust_no)
+            }
+            _ => (if ride.is_tight { u32::MAX } else { 0 }, u32::MAX),
+        };
+        let command = Command::Rider { room: ride.room, revocation_after, trust_after };
+        let (gossip, _) = self.message(&command).ok()?;
+        let is_news = Gossip::from_message(&gossip).is_ok_and(|gossip| !gossip.is_empty());
+        is_news.then_some(gossip)
     }
 
     /// Carries a pending operation out, or asks for what came of it.

@@ -50,6 +50,8 @@ code_enum! {
         RevocationList = 14,
         /// Not signed: what one device hands on to another.
         Gossip = 15,
+        /// Not signed: a message between two devices, and gossip that rides along.
+        Bundle = 16,
     }
 }
 

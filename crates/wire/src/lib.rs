@@ -22,6 +22,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod amount;
+pub mod bundle;
 pub mod cert;
 pub mod codec;
 pub mod error;

@@ -112,6 +112,11 @@ impl Gossip {
         Ok(GossipMessage::from_bytes(bytes)?.0)
     }
 
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.revocation.is_none() && self.trust.is_none() && self.proofs.is_empty() && self.headers.is_empty()
+    }
+
     /// Writes `[15, gossip]`.
     pub fn to_message(&self) -> Vec<u8> {
         GossipMessage(self.clone()).to_bytes()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use counterfoil_wire::bundle::Bundle;
 use counterfoil_wire::cert::{AuthorityCert, Grade, Name, Role, RootCert, WalletCert};
 use counterfoil_wire::header::{Envelope, Extra, Header, Purpose, Signer};
 use counterfoil_wire::lists::{RevocationList, TrustList};
@@ -172,6 +173,7 @@ proptest! {
         }
         strict!(Envelope, Request, Payment, Receipt, Decline, Enrolment, FundOrder, Statement, Settlement, Entry);
         strict!(TrustList, RevocationList, Rules, Proof, SignedHeader, WalletCert, AuthorityCert, RootCert);
+        strict!(Bundle);
         strict!(Nonce, Reference, Amount, Currency, PublicKey, Vec<u32>, Option<Bytes>, bool);
         let _ = Gossip::from_message(&bytes);
     }

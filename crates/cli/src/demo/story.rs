@@ -8,6 +8,7 @@ use counterfoil_rail::SimulatedRail;
 use counterfoil_wallet::amounts::{currency_code, format_amount};
 use counterfoil_wallet::operation::Paid;
 use counterfoil_wallet::{Kind, PaymentState};
+use counterfoil_wire::bundle::Bundle;
 use counterfoil_wire::header::Envelope;
 use counterfoil_wire::lists::{RevocationList, TrustList, from_gaps};
 use counterfoil_wire::proof::Gossip;
@@ -19,7 +20,7 @@ use super::scene::{Actor, OperatorProcess, Taken, refusal};
 use super::{Bytes, PaymentLine, Report, Teller, WalletLine};
 
 /// How many steps are told.
-pub const STEPS: usize = 13;
+pub const STEPS: usize = 14;
 
 const CURRENCY: Currency = Currency::EUR;
 
@@ -83,6 +84,7 @@ pub fn tell(dir: &Path, teller: &mut Teller) -> Result<Report> {
     play.a_limit_refuses()?;
     play.alice_spends_twice()?;
     play.payees_meet()?;
+    play.news_rides_along()?;
     play.everybody_syncs()?;
     play.carol_defunds()?;
     play.close()
@@ -326,6 +328,45 @@ impl Play<'_> {
         Ok(())
     }
 
+    fn news_rides_along(&mut self) -> Result<()> {
+        self.teller.step("The news rides along: Bob buys a coffee, and the café refuses Alice");
+        let names = ["request", "payment", "receipt"].map(|what| self.file(what));
+        let unaware = self.cafe.overview()?;
+        let request = self.cafe.request(Some(eur(280)), &names[0])?;
+        let (paid, payment) = self.bob.pay(&request, None, &names[1])?;
+        let (accepted, receipt) = self.cafe.accept(&payment, &names[2])?;
+        self.bob.confirm(&receipt)?;
+        self.taken.insert(paid.id);
+        let bytes = sizes(&request, &paid, accepted.receipt.len())?;
+        self.note('B', 'T', &paid, bytes)?;
+        let thief = self.alice.overview()?.key;
+        let told = self.cafe.overview()?;
+        let learnt = unaware.cheats.is_empty() && told.cheats == [thief];
+        self.teller.promise(learnt, "the proof came along with a payment");
+        self.teller.promise(
+            told.synced_at_s == unaware.synced_at_s && told.revocation_no == unaware.revocation_no,
+            "the café was not online in between",
+        );
+        let carried = self.cafe.message(&names[1])?.len();
+        let names = ["request", "payment", "receipt", "decline"].map(|what| self.file(what));
+        let request = self.cafe.request(Some(eur(150)), &names[0])?;
+        let (paid, payment) = self.alice.pay(&request, None, &names[1])?;
+        let code = refusal(self.cafe.accept(&payment, &names[2]))?;
+        self.teller.promise(code == Some(Code::ProvenCheat), "the next shop refuses the thief");
+        self.cafe.decline(&payment, &names[3])?;
+        let bytes = sizes(&request, &paid, 0)?;
+        self.note('A', 'T', &paid, bytes)?;
+        self.teller.say(format!(
+            "{} from Bob, and beside his payment the image ({carried} bytes) had room for the proof.",
+            money(eur(280))
+        ));
+        if let Some(code) = code {
+            let text = format!("error {}, {}.", code.number(), code.what());
+            self.teller.say(format!("The café, not online in between, refuses Alice: {text}"));
+        }
+        Ok(())
+    }
+
     fn everybody_syncs(&mut self) -> Result<()> {
         self.operator.start()?;
         self.teller.online = true;
@@ -336,7 +377,7 @@ impl Play<'_> {
                 let report = self.actor(letter).sync(&self.operator)?;
                 self.flows.defunded += report.paid_out.minor();
                 if letter == 'T' && round == 0 {
-                    self.teller.promise(report.paid_out == eur(420), "the café is paid on its account");
+                    self.teller.promise(report.paid_out == eur(700), "the café is paid on its account");
                 }
             }
         }
@@ -353,7 +394,7 @@ impl Play<'_> {
             .promise(listed.is_some_and(|index| revoked.contains(&index)), "the revocation list names her");
         self.teller.say(format!(
             "The café's {} is on its account. Both halves of every payment met.",
-            money(eur(420))
+            money(eur(700))
         ));
         if let Some(case) = case {
             let by = case.borne_by.as_deref().unwrap_or("nobody");
@@ -411,8 +452,18 @@ impl Play<'_> {
             let state = reasons.get(&line.id).map_or("unknown to the operator", |reason| word(*reason));
             line.state = state.to_owned();
         }
-        let expected =
-            ["matched", "matched", "matched", "reclaimed", "matched", "forked", "forked", "reclaimed"];
+        let expected = [
+            "matched",
+            "matched",
+            "matched",
+            "reclaimed",
+            "matched",
+            "forked",
+            "forked",
+            "reclaimed",
+            "matched",
+            "reclaimed",
+        ];
         let states: Vec<&str> = self.payments.iter().map(|line| line.state.as_str()).collect();
         self.teller.promise(states == expected, "every payment came to rest where it should");
         for what in &audited.broken {
@@ -457,9 +508,10 @@ fn issuer_bytes(gossip: &[u8]) -> Result<usize> {
     Ok(list.authorities.iter().map(|authority| authority.to_bytes().len()).max().unwrap_or(0))
 }
 
-/// Sizes as they travelled, less the issuer's certificate where the payee lacked it; 0 for a receipt never given.
+/// Sizes as they travelled, less the issuer's certificate where the payee lacked it and the news that rode along; 0 for a
+/// receipt never given.
 fn sizes(request: &Path, paid: &Paid, receipt: usize) -> Result<Bytes> {
-    let request = counterfoil_wallet::channel::file::read_message(request)?;
+    let (request, _) = Bundle::split(counterfoil_wallet::channel::file::read_message(request)?);
     let mut payment = Envelope::from_bytes(&paid.payment)?;
     payment.issuer = None;
     Ok(Bytes { request: request.len(), payment: payment.to_bytes().len(), receipt })
