@@ -1,8 +1,9 @@
-//! Development tasks: `cargo xtask setup` and `cargo xtask test`.
+//! Development tasks: `cargo xtask setup`, `cargo xtask test` and `cargo xtask fuzz`.
 //!
 //! Each check is a *step* with a name, so that the one that failed can be run alone. Steps are ordered so that a run
 //! fails early: what takes a second comes before what takes minutes.
 
+mod fuzz;
 mod licences;
 mod nostd;
 mod readme;
@@ -39,6 +40,8 @@ enum Task {
         #[arg(long)]
         list: bool,
     },
+    /// Run the fuzz targets: a few seconds each, with a fixed seed.
+    Fuzz(fuzz::Arguments),
 }
 
 /// One check. They run in the order in which they stand here.
@@ -52,6 +55,7 @@ enum Step {
     Docs,
     Nostd,
     Tests,
+    Fuzz,
     Readme,
 }
 
@@ -67,6 +71,7 @@ impl Step {
             Self::Docs => "the documentation builds without a warning",
             Self::Nostd => "wire, trust and ta link without std and without an operating system",
             Self::Tests => "all tests and doc tests pass",
+            Self::Fuzz => "every fuzz target stands its seeds and a few seconds of what follows from them",
             Self::Readme => "the commands in README.md do what it says",
         }
     }
@@ -88,6 +93,7 @@ impl Step {
             Self::Tests => run(cargo()
                 .args(["test", "--workspace", "--locked", "--no-fail-fast"])
                 .env("COUNTERFOIL_PYTHON", setup::python())),
+            Self::Fuzz => fuzz::check(),
             Self::Readme => readme::check(),
         }
     }
@@ -100,13 +106,8 @@ fn name(step: Step) -> String {
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
-        Task::Setup => match setup::install_missing() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Task::Setup => exit(setup::install_missing()),
+        Task::Fuzz(arguments) => exit(fuzz::fuzz(&arguments)),
         Task::Test { list: true, .. } => {
             for step in Step::value_variants() {
                 println!("{:10} {}", name(*step), step.about());
@@ -114,6 +115,16 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Task::Test { only, .. } => test(&only),
+    }
+}
+
+fn exit(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
