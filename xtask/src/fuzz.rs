@@ -191,7 +191,9 @@ fn summary(name: &str, log: &str) -> String {
         let line = log.lines().find_map(|line| line.strip_prefix("stat::")?.strip_prefix(key));
         line.map_or("?", |rest| rest.trim_start_matches(':').trim()).to_owned()
     };
-    let last = log.lines().rev().find(|line| line.starts_with('#')).unwrap_or_default();
+    let is_report =
+        |line: &&str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(char::is_numeric));
+    let last = log.lines().rev().find(is_report).unwrap_or_default();
     let after =
         |key: &str| last.split_whitespace().skip_while(|word| *word != key).nth(1).unwrap_or("?").to_owned();
     format!(
@@ -211,6 +213,7 @@ mod tests {
     #[test]
     fn a_run_is_told_in_one_line() {
         let log = "INFO: Seed: 1\n#1000\tDONE   cov: 1538 ft: 1991 corp: 18/7449b lim: 1531 exec/s: 0 rss: 28Mb\n\
+                   ###### Recommended dictionary. ######\n\
                    stat::number_of_executed_units: 1000\nstat::average_exec_per_sec:     500\nstat::peak_rss_mb: 28\n";
         assert_eq!(
             summary("messages", log),
