@@ -471,6 +471,8 @@ fn statement_scripts() -> Seeds {
                 sync(0),
                 wait(255),
                 wait(255),
+                wait(255),
+                sync(0),
                 sync(0),
                 take_again(1),
                 sync(1),
