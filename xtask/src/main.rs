@@ -3,6 +3,7 @@
 //! Each check is a *step* with a name, so that the one that failed can be run alone. Steps are ordered so that a run
 //! fails early: what takes a second comes before what takes minutes.
 
+mod fuzz;
 mod licences;
 mod model;
 mod nostd;
@@ -52,6 +53,8 @@ enum Task {
         #[arg(long)]
         list: bool,
     },
+    /// Run the fuzz targets: a few seconds each, with a fixed seed.
+    Fuzz(fuzz::Arguments),
 }
 
 /// One check. They run in the order in which they stand here.
@@ -67,6 +70,7 @@ enum Step {
     Tests,
     Model,
     Mutants,
+    Fuzz,
     Readme,
 }
 
@@ -84,6 +88,7 @@ impl Step {
             Self::Tests => "all tests and doc tests pass",
             Self::Model => "no order of loss, duplication, delay and crash makes or loses money",
             Self::Mutants => "the model finds every rule that is broken on purpose",
+            Self::Fuzz => "every fuzz target stands its seeds and a few seconds of what follows from them",
             Self::Readme => "the commands in README.md do what it says",
         }
     }
@@ -107,6 +112,7 @@ impl Step {
                 .env("COUNTERFOIL_PYTHON", setup::python())),
             Self::Model => model::check(false),
             Self::Mutants => model::check_mutants(&[]),
+            Self::Fuzz => fuzz::check(),
             Self::Readme => readme::check(),
         }
     }
@@ -122,6 +128,7 @@ fn main() -> ExitCode {
         Task::Setup => end(setup::install_missing()),
         Task::Model { long } => end(model::check(long)),
         Task::MutantsOfRules { only } => end(model::check_mutants(&only)),
+        Task::Fuzz(arguments) => end(fuzz::fuzz(&arguments)),
         Task::Test { list: true, .. } => {
             for step in Step::value_variants() {
                 println!("{:10} {}", name(*step), step.about());

@@ -3,16 +3,15 @@
 use counterfoil_trust::{header_id, seal, sha256};
 use counterfoil_wire::header::{Envelope, Extra, Header, Signer};
 use counterfoil_wire::message::Body;
-use counterfoil_wire::sync::Entry;
+use counterfoil_wire::sync::{ENTRIES_MAX, Entry};
 use counterfoil_wire::{Bytes, Code, Digest, Error, Wire};
 
 use crate::TrustedApp;
 use crate::env::Env;
 use crate::state::{Change, keys};
 
-/// Entries that fit between two settlements. With the longest payment in each, and a receipt for it, a statement of all
-/// of them is still an object of legal length.
-const JOURNAL_MAX: u32 = 8192;
+/// Entries that fit between two settlements.
+const JOURNAL_MAX: u32 = ENTRIES_MAX;
 
 /// Places that declines leave to payments and receipts, so that a flood of payments to be declined does not stop trade.
 const NOT_FOR_DECLINES: u32 = 2048;

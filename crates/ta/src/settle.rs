@@ -67,8 +67,11 @@ impl Lists {
         }
         if let Some(envelope) = &self.revocation {
             let Revoked { number, issued_at_s, .. } = self.revoked;
-            let list = Revoked::build_full(number, issued_at_s, self.revoked.indexes());
-            change.put(keys::REVOKED.to_vec(), &list);
+            // Not kept while the next is read: the list is what takes most memory of all.
+            change.put(
+                keys::REVOKED.to_vec(),
+                &Revoked::build_full(number, issued_at_s, self.revoked.indexes()),
+            );
             // Only a whole list can be handed on: a delta means nothing to a device with another base.
             if open::<RevocationList>(&envelope.0).is_ok_and(|list| list.body.since == 0) {
                 change.put(keys::REVOCATION_ENVELOPE.to_vec(), envelope);

@@ -2,8 +2,17 @@
 //!
 //! Records are definite arrays of fixed length, so that there are no map keys to sort or repeat. Strictness has one
 //! rule that covers all the others: what was decoded is encoded again and must give the same bytes. A longer integer
-//! form, an indefinite length or a trailing byte all fail it. Nothing is allocated before the input that fills it has
-//! been seen, and decoding recurses only as deep as the types do.
+//! form, an indefinite length or a trailing byte all fail it. Decoding recurses only as deep as the types do.
+//!
+//! # Memory
+//! What a decoder allocates is bounded by what it was given, whatever the lengths in it say:
+//! - An input is at most [`OBJECT_MAX`] bytes, a message between two devices [`MESSAGE_MAX`].
+//! - A list that promises more items than bytes are left is refused before anything is allocated; so is one of more
+//!   than [`Wire::COUNT_MAX`] items. For others room is reserved for [`RESERVED_FACTOR`] bytes a byte that is left.
+//! - Encoding again is compared as it is written and takes no memory.
+//!
+//! Together, for every type: at most [`MEMORY_FACTOR`] times the length of the input, and [`MEMORY_SLACK`] bytes, at the
+//! peak, legal or not (`tests/memory.rs`).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,18 +25,55 @@ pub const MESSAGE_MAX: usize = 4096;
 /// Longest object of any kind, in bytes: a statement, a settlement, a full revocation list.
 pub const OBJECT_MAX: usize = 8 * 1024 * 1024;
 
-/// Writes CBOR. Writing to memory cannot fail, so no method returns a result.
-pub struct Enc(minicbor::Encoder<Vec<u8>>);
+/// Most memory that decoding takes, in bytes a byte of input, beside [`MEMORY_SLACK`].
+pub const MEMORY_FACTOR: usize = 8;
 
-impl Enc {
+/// Memory that decoding may take whatever the length of the input, in bytes: lists of [`Wire::COUNT_MAX`] items, each of
+/// them far larger in memory than the shortest thing that decodes to it.
+pub const MEMORY_SLACK: usize = 4 * 1024 * 1024;
+
+/// Room that is reserved for a list, in bytes a byte that is left of the input. A list of integers takes all of it.
+pub const RESERVED_FACTOR: usize = 4;
+
+/// Most encoded objects in one list ([`Bytes`]): more than fit into [`OBJECT_MAX`], a signature, a key and a digest
+/// being 128 bytes.
+pub const ENCODED_MAX: usize = OBJECT_MAX / 128;
+
+/// Writes CBOR. Writing to memory cannot fail, so no method returns a result.
+pub struct Enc<'b>(minicbor::Encoder<Sink<'b>>);
+
+/// Where what is written goes.
+enum Sink<'b> {
+    /// It is kept.
+    Keep(Vec<u8>),
+    /// It is compared with what is expected; `None` once it was something else.
+    Compare(Option<&'b [u8]>),
+}
+
+impl minicbor::encode::Write for Sink<'_> {
+    type Error = core::convert::Infallible;
+
+    fn write_all(&mut self, written: &[u8]) -> Result<(), Self::Error> {
+        match self {
+            Self::Keep(bytes) => bytes.extend_from_slice(written),
+            Self::Compare(rest) => *rest = rest.and_then(|rest| rest.strip_prefix(written)),
+        }
+        Ok(())
+    }
+}
+
+impl Enc<'_> {
     /// An empty writer.
     pub fn new() -> Self {
-        Self(minicbor::Encoder::new(Vec::new()))
+        Self(minicbor::Encoder::new(Sink::Keep(Vec::new())))
     }
 
     /// The bytes written.
     pub fn finish(self) -> Vec<u8> {
-        self.0.into_writer()
+        match self.0.into_writer() {
+            Sink::Keep(bytes) => bytes,
+            Sink::Compare(_) => Vec::new(),
+        }
     }
 
     /// The head of an array of `len` items.
@@ -85,10 +131,17 @@ impl Enc {
     }
 }
 
-impl Default for Enc {
+impl Default for Enc<'_> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Whether `value` is encoded as exactly `bytes`. Nothing is allocated, so that no copy of a secret is left behind.
+fn is_encoding_of<T: Wire>(bytes: &[u8], value: &T) -> bool {
+    let mut e = Enc(minicbor::Encoder::new(Sink::Compare(Some(bytes))));
+    value.encode(&mut e);
+    matches!(e.0.into_writer(), Sink::Compare(Some([])))
 }
 
 /// Reads CBOR.
@@ -179,6 +232,11 @@ impl<'b> Dec<'b> {
         T::decode(self)
     }
 
+    /// How many bytes were not read yet.
+    pub fn remaining(&self) -> usize {
+        self.0.input().len().saturating_sub(self.0.position())
+    }
+
     /// Whether all input was read.
     pub fn at_end(&self) -> bool {
         self.0.position() >= self.0.input().len()
@@ -187,8 +245,11 @@ impl<'b> Dec<'b> {
 
 /// A value with exactly one encoding.
 pub trait Wire: Sized {
+    /// Most values of this type in one list. For types of which the shortest encoding is far smaller than the value.
+    const COUNT_MAX: usize = usize::MAX;
+
     /// Appends the encoding.
-    fn encode(&self, e: &mut Enc);
+    fn encode(&self, e: &mut Enc<'_>);
 
     /// Reads one value.
     ///
@@ -217,7 +278,7 @@ pub trait Wire: Sized {
         if !d.at_end() {
             return Err(Code::TrailingBytes.into());
         }
-        if value.to_bytes() != bytes {
+        if !is_encoding_of(bytes, &value) {
             return Err(Code::NonCanonical.into());
         }
         Ok(value)
@@ -278,8 +339,17 @@ impl<T: Wire> Wire for Vec<T> {
         }
     }
     fn decode(d: &mut Dec<'_>) -> Result<Self, Error> {
-        let len = d.array_head()?;
-        let mut items = Vec::new();
+        // No item is shorter than a byte.
+        let len = usize::try_from(d.array_head()?).map_err(|_| Code::Truncated)?;
+        if len > d.remaining() {
+            return Err(Code::Truncated.into());
+        }
+        if len > T::COUNT_MAX {
+            return Err(Code::TooLong.into());
+        }
+        let room = d.remaining().saturating_mul(RESERVED_FACTOR).checked_div(size_of::<T>()).unwrap_or(len);
+        let reserved = if T::COUNT_MAX < usize::MAX { len } else { len.min(room) };
+        let mut items = Vec::with_capacity(reserved);
         for _ in 0..len {
             items.push(T::decode(d)?);
         }
@@ -292,6 +362,8 @@ impl<T: Wire> Wire for Vec<T> {
 pub struct Bytes(pub Vec<u8>);
 
 impl Wire for Bytes {
+    const COUNT_MAX: usize = ENCODED_MAX;
+
     fn encode(&self, e: &mut Enc) {
         e.bytes(&self.0);
     }

@@ -63,7 +63,7 @@ pub fn to_gaps(indexes: &[u32]) -> Vec<u32> {
 
 /// The ascending, distinct indexes that `gaps` stand for; `None` if they do not ascend or leave 32 bits.
 pub fn from_gaps(gaps: &[u32]) -> Option<Vec<u32>> {
-    let mut indexes: Vec<u32> = Vec::new();
+    let mut indexes: Vec<u32> = Vec::with_capacity(gaps.len());
     for &gap in gaps {
         let next = match indexes.last() {
             None => gap,

@@ -120,7 +120,13 @@ impl Entry {
     }
 }
 
+/// Entries of a journal between two settlements, and so in one statement. With the longest payment in each, and a receipt
+/// for it, a statement of all of them is still an object of legal length.
+pub const ENTRIES_MAX: u32 = 8192;
+
 impl Wire for Entry {
+    const COUNT_MAX: usize = ENTRIES_MAX as usize;
+
     fn encode(&self, e: &mut Enc) {
         let len = match self {
             Self::Payment { .. } | Self::Receipt { .. } | Self::Statement { .. } => 2,

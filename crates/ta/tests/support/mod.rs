@@ -234,6 +234,7 @@ pub fn pin(digits: &str) -> Pin {
 }
 
 /// What the operator knows of one payment.
+#[derive(Clone)]
 struct Half {
     payer: PublicKey,
     payee: PublicKey,
@@ -243,6 +244,7 @@ struct Half {
     declined: bool,
 }
 
+#[derive(Clone)]
 struct Account {
     index: u32,
     granted: u64,
@@ -276,7 +278,43 @@ pub struct Operator {
     pub ceiling_margin: Option<u64>,
 }
 
+/// What an operator has learnt since it was made, to go back to.
+#[derive(Clone)]
+pub struct Memory {
+    accounts: BTreeMap<PublicKey, Account>,
+    payments: BTreeMap<Digest, Half>,
+    revoked: BTreeSet<u32>,
+    revocation_no: u32,
+    funded: u64,
+    defunded: u64,
+    suspended: BTreeSet<PublicKey>,
+    unblock: BTreeSet<PublicKey>,
+    now_s: u32,
+}
+
 impl Operator {
+    pub fn memory(&self) -> Memory {
+        Memory {
+            accounts: self.accounts.clone(),
+            payments: self.payments.clone(),
+            revoked: self.revoked.clone(),
+            revocation_no: self.revocation_no,
+            funded: self.funded,
+            defunded: self.defunded,
+            suspended: self.suspended.clone(),
+            unblock: self.unblock.clone(),
+            now_s: self.now_s,
+        }
+    }
+
+    pub fn restore(&mut self, memory: Memory) {
+        let Memory { accounts, payments, revoked, revocation_no, .. } = memory;
+        (self.accounts, self.payments) = (accounts, payments);
+        (self.revoked, self.revocation_no) = (revoked, revocation_no);
+        (self.funded, self.defunded, self.now_s) = (memory.funded, memory.defunded, memory.now_s);
+        (self.suspended, self.unblock) = (memory.suspended, memory.unblock);
+    }
+
     pub fn new() -> Self {
         let root_key = SigningKey::from_secret(Algorithm::EdDsa, &[1; 32]).unwrap();
         let name = |text| Name::new(text).unwrap();

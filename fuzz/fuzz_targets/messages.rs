@@ -1,0 +1,4 @@
+//! The target `messages`: see the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| counterfoil_fuzz::wire::messages(data));
