@@ -3,6 +3,7 @@
 //! Each check is a *step* with a name, so that the one that failed can be run alone. Steps are ordered so that a run
 //! fails early: what takes a second comes before what takes minutes.
 
+mod kill;
 mod licences;
 mod nostd;
 mod readme;
@@ -30,6 +31,12 @@ struct Arguments {
 enum Task {
     /// Install what the tests need and this machine lacks.
     Setup,
+    /// Kill the binary at each of its durable calls and run it again.
+    Kill {
+        /// At each call in each mode, with what recovers killed as well: some minutes.
+        #[arg(long)]
+        long: bool,
+    },
     /// Run every check, or some of them.
     Test {
         /// Run only this step; may be given more than once.
@@ -100,13 +107,8 @@ fn name(step: Step) -> String {
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
-        Task::Setup => match setup::install_missing() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Task::Setup => ended(setup::install_missing()),
+        Task::Kill { long } => ended(kill::all(long)),
         Task::Test { list: true, .. } => {
             for step in Step::value_variants() {
                 println!("{:10} {}", name(*step), step.about());
@@ -114,6 +116,16 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Task::Test { only, .. } => test(&only),
+    }
+}
+
+fn ended(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
