@@ -4,6 +4,7 @@
 //! fails early: what takes a second comes before what takes minutes.
 
 mod fuzz;
+mod kill;
 mod licences;
 mod model;
 mod nostd;
@@ -43,6 +44,12 @@ enum Task {
         /// Only these mutations.
         #[arg(value_name = "NAME")]
         only: Vec<String>,
+    },
+    /// Kill the binary at each of its durable calls and run it again.
+    Kill {
+        /// At each call in each mode, with what recovers killed as well: some minutes.
+        #[arg(long)]
+        long: bool,
     },
     /// Run every check, or some of them.
     Test {
@@ -129,6 +136,7 @@ fn main() -> ExitCode {
         Task::Model { long } => end(model::check(long)),
         Task::MutantsOfRules { only } => end(model::check_mutants(&only)),
         Task::Fuzz(arguments) => end(fuzz::fuzz(&arguments)),
+        Task::Kill { long } => end(kill::all(long)),
         Task::Test { list: true, .. } => {
             for step in Step::value_variants() {
                 println!("{:10} {}", name(*step), step.about());

@@ -1,5 +1,5 @@
 //! Every point at which a command can be cut off, by number: before and after each word between the wallet, its trusted
-//! application and its operator. Killing by the clock (`killed.rs`) hits some of these points; this hits each.
+//! application and its operator. `killpoint` kills the whole program, at each of its system calls.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod common;

@@ -1,5 +1,7 @@
 //! A new operator: keys, root, authorities, lists, database, rail.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use counterfoil_rail::{Account, Rail, SANDBOX_LOSS_FUND_OPENING, SCHEME, SimulatedRail};
@@ -15,6 +17,7 @@ use serde::Serialize;
 use crate::error::{OperatorError, random};
 use crate::factory;
 use crate::keys::{self, ALGORITHMS, issuer_name, write_private};
+use crate::service::LOCK_FILE;
 use crate::store::{Batch, ListKind, Psp, Published, SqliteStore, Store};
 
 /// Most PSPs that a new operator can have: each takes two of the 64 ranges of status indexes.
@@ -100,16 +103,69 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitReport, OperatorErro
         return Err(OperatorError::Exists(dir.to_owned()));
     }
     // Made beside its place and moved there when it is whole, so that a crash leaves no half operator.
-    let mut half = dir.as_os_str().to_owned();
-    half.push(format!(".new-{}", std::process::id()));
-    let half = PathBuf::from(half);
-    let made = make(&half, dir, &options);
+    remove_halves(dir);
+    let half = beside(dir, &format!("{HALF}{}", std::process::id()));
+    let made = begin(&half).and_then(|_lock| {
+        let report = make(&half, dir, &options)?;
+        for folder in ["keys", "certs", ""] {
+            sync_folder(&half.join(folder))?;
+        }
+        std::fs::rename(&half, dir).map_err(|source| OperatorError::File { path: dir.to_owned(), source })?;
+        sync_folder(parent(dir))?;
+        Ok(report)
+    });
     if made.is_err() {
         let _ = std::fs::remove_dir_all(&half);
     }
-    let report = made?;
-    std::fs::rename(&half, dir).map_err(|source| OperatorError::File { path: dir.to_owned(), source })?;
-    Ok(report)
+    made
+}
+
+/// What follows an operator's name while it is made, and the number of the process that makes it.
+const HALF: &str = ".new-";
+
+fn beside(dir: &Path, suffix: &str) -> PathBuf {
+    let mut path = dir.as_os_str().to_owned();
+    path.push(suffix);
+    PathBuf::from(path)
+}
+
+fn parent(dir: &Path) -> &Path {
+    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the folder, and takes the lock that says that its maker lives.
+fn begin(half: &Path) -> Result<File, OperatorError> {
+    folder(half)?;
+    let path = half.join(LOCK_FILE);
+    let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|source| OperatorError::File { path, source })
+}
+
+/// Removes half operators, private keys and all, whose making was killed. One that is being made holds its lock.
+fn remove_halves(dir: &Path) {
+    let begin = beside(dir, HALF);
+    let (Some(begin), Ok(entries)) = (begin.file_name(), std::fs::read_dir(parent(dir))) else { return };
+    let begin = begin.to_string_lossy();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let number = name.to_string_lossy().strip_prefix(&*begin).map(str::to_owned);
+        if number.is_none_or(|number| number.parse::<u32>().is_err()) {
+            continue;
+        }
+        let lock = File::options().write(true).open(entry.path().join(LOCK_FILE));
+        // One that stays does no harm. One without a lock goes if nothing is in it.
+        let _ = match lock.map(|lock| lock.try_lock().is_ok()) {
+            Ok(true) => std::fs::remove_dir_all(entry.path()),
+            Ok(false) => Ok(()),
+            Err(_) => std::fs::remove_dir(entry.path()),
+        };
+    }
+}
+
+/// Makes names durable. Elsewhere than on Unix a folder cannot be opened as a file.
+fn sync_folder(path: &Path) -> Result<(), OperatorError> {
+    let sync = || if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) };
+    sync().map_err(|source| OperatorError::File { path: path.to_owned(), source })
 }
 
 fn folder(path: &Path) -> Result<(), OperatorError> {
@@ -152,7 +208,6 @@ fn check_psps(psps: &[String]) -> Result<(), OperatorError> {
 
 fn make(half: &Path, dir: &Path, options: &InitOptions) -> Result<InitReport, OperatorError> {
     check_psps(&options.psps)?;
-    folder(half)?;
     folder(&half.join("keys"))?;
     folder(&half.join("certs"))?;
     let now_s = options.now_s;
@@ -218,7 +273,8 @@ fn export(dir: &Path, name: &str, der: &[u8]) -> Result<(), OperatorError> {
         (format!("{name}.pem"), x509::pem("CERTIFICATE", der).into_bytes()),
     ] {
         let path = certs.join(file);
-        std::fs::write(&path, bytes).map_err(|source| OperatorError::File { path, source })?;
+        let write = |mut file: File| file.write_all(&bytes).and_then(|()| file.sync_all());
+        File::create(&path).and_then(write).map_err(|source| OperatorError::File { path, source })?;
     }
     Ok(())
 }
@@ -262,4 +318,30 @@ fn open_rail(dir: &Path, options: &InitOptions) -> Result<(), OperatorError> {
         rail.open_or_balance(&Account::loss_fund(psp, options.rules.loss_fund.as_str()), opening)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_init_left_goes_and_what_a_live_one_makes_stays() {
+        let world = tempfile::tempdir().unwrap();
+        let dir = world.path().join("op");
+        let half = |number: &str| {
+            let half = beside(&dir, &format!("{HALF}{number}"));
+            std::fs::create_dir_all(half.join("keys")).unwrap();
+            half
+        };
+        let (dead, live, named) = (half("1"), half("2"), half("backup"));
+        drop(begin(&dead).unwrap());
+        let _lock = begin(&live).unwrap();
+        drop(begin(&named).unwrap());
+        let bare = beside(&dir, &format!("{HALF}3"));
+        std::fs::create_dir(&bare).unwrap();
+        init(&dir, InitOptions::sandbox(1_800_000_000)).unwrap();
+        assert!(!dead.exists() && !bare.exists());
+        assert!(live.exists() && named.exists());
+        assert!(matches!(init(&dir, InitOptions::sandbox(1_800_000_000)), Err(OperatorError::Exists(_))));
+    }
 }

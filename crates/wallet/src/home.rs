@@ -21,8 +21,8 @@ use crate::error::WalletError;
 
 const SETTINGS_FILE: &str = "wallet.json";
 /// How drafts are called, here and by [`crate::channel::file`].
-const DRAFT_PREFIX: &str = ".counterfoil-";
-const DRAFT_SUFFIX: &str = ".part";
+pub(crate) const DRAFT_PREFIX: &str = ".counterfoil-";
+pub(crate) const DRAFT_SUFFIX: &str = ".part";
 
 /// The only version of the files of a home there is.
 pub(crate) const FORMAT: u32 = 1;

@@ -64,7 +64,8 @@ pub(crate) fn check_writable(out: &Path) -> Result<(), WalletError> {
         return Err(failed(std::io::Error::other("it is a folder")).into());
     }
     let folder = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    tempfile::Builder::new().prefix(".counterfoil-").tempfile_in(folder).map_err(failed)?;
+    // Without a name where the system has such files: a command killed here leaves nothing.
+    tempfile::tempfile_in(folder).map_err(failed)?;
     Ok(())
 }
 

@@ -195,6 +195,9 @@ impl Wallet {
             Some(found) if found.is_asked_again_by(&pending) => {
                 // The name under which it was begun, and the place that is wanted now.
                 let moved = found.out != pending.out;
+                if moved && let Some(out) = &found.out {
+                    file::remove_draft(out);
+                }
                 pending = Pending { out: pending.out, ..found };
                 resumed = true;
                 if moved && let Some(out) = &pending.out {

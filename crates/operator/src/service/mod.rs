@@ -31,6 +31,9 @@ use crate::store::{Issued, Kept, ListKind, SqliteStore, Store};
 pub use fund::FundReply;
 pub use psp::Activation;
 
+/// Held during an operation, and while the folder is made.
+pub(crate) const LOCK_FILE: &str = "lock";
+
 /// Tells the time, seconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u32 + Send + Sync>;
 
@@ -218,7 +221,7 @@ impl Service {
 }
 
 fn lock_file(dir: &Path) -> Result<File, OperatorError> {
-    let path = dir.join("lock");
+    let path = dir.join(LOCK_FILE);
     let lock = File::options().create(true).truncate(false).write(true).open(&path);
     lock.map_err(|source| OperatorError::File { path, source })
 }
@@ -248,7 +251,7 @@ fn locked_scan(dir: &Path) -> Result<Scan, OperatorError> {
     }
     let lock = lock_file(dir)?;
     let locked = lock.lock();
-    locked.map_err(|source| OperatorError::File { path: dir.join("lock"), source })?;
+    locked.map_err(|source| OperatorError::File { path: dir.join(LOCK_FILE), source })?;
     Ok(SqliteStore::open(&database)?.scan()?)
 }
 

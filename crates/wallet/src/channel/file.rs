@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::{ChannelError, MESSAGE_BYTES_MAX, qr};
+use crate::home::{DRAFT_PREFIX, DRAFT_SUFFIX};
 
 /// The largest picture file that is read. A photograph saved as PNG is larger than any message.
 pub const PICTURE_FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -67,6 +68,34 @@ pub(crate) fn undressed(error: std::io::Error) -> std::io::Error {
     cause.and_then(std::io::Error::raw_os_error).map_or(error, std::io::Error::from_raw_os_error)
 }
 
+/// How the draft of a file is called, without its suffix: always alike, so that one that a killed command left behind,
+/// with a payment in it, goes when the file is written again.
+fn draft_prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let digest = counterfoil_trust::sha256(name.as_bytes()).to_string();
+    format!("{DRAFT_PREFIX}{}", digest.get(..16).unwrap_or_default())
+}
+
+/// Removes what a killed command left behind of writing this file.
+pub(crate) fn remove_draft(path: &Path) {
+    // A draft that stays does no harm.
+    let _ = fs::remove_file(path.with_file_name(draft_prefix(path) + DRAFT_SUFFIX));
+}
+
+fn draft_for(path: &Path, folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    remove_draft(path);
+    let prefix = draft_prefix(path);
+    let draft = |rand_bytes| {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(DRAFT_SUFFIX).rand_bytes(rand_bytes).tempfile_in(folder)
+    };
+    match draft(0) {
+        // Somebody else's, in a folder that many may write to: no reason not to write.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => draft(6),
+        other => other,
+    }
+}
+
 /// The new content is durable under another name before it takes the name over.
 fn replace(path: &Path, content: &[u8]) -> Result<(), ChannelError> {
     let failed = |source| ChannelError::Io { action: "write", path: path.into(), source: undressed(source) };
@@ -74,11 +103,7 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), ChannelError> {
         Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
         _ => PathBuf::from("."),
     };
-    let mut draft = tempfile::Builder::new()
-        .prefix(".counterfoil-")
-        .suffix(".part")
-        .tempfile_in(&folder)
-        .map_err(failed)?;
+    let mut draft = draft_for(path, &folder).map_err(failed)?;
     draft.write_all(content).map_err(failed)?;
     draft.as_file().sync_all().map_err(failed)?;
     draft.persist(path).map_err(|e| failed(e.error))?;
@@ -105,6 +130,21 @@ mod tests {
         assert_eq!(fs::read(dir.path().join("a.cbor")).unwrap(), message);
         assert!(fs::read(dir.path().join("b.png")).unwrap().starts_with(PNG_MAGIC));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn a_draft_left_behind_goes_and_one_that_cannot_go_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.cbor");
+        let draft = dir.path().join(draft_prefix(&path) + DRAFT_SUFFIX);
+        fs::write(&draft, b"half a mess").unwrap();
+        write_message(&path, b"message").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        // A folder under the draft's name cannot be removed as a file, as another user's file could not.
+        fs::create_dir(&draft).unwrap();
+        write_message(&path, b"another").unwrap();
+        assert_eq!(read_message(&path).unwrap(), b"another");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]
