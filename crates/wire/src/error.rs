@@ -161,6 +161,7 @@ codes! {
     PspUnauthorised = 612, Caller, "the PSP's credentials do not hold", "use the PSP's token";
     RailUnavailable = 613, Operator, "the rail does not answer", "try again later";
     RouteUnknown = 614, Caller, "the operator has no such path or method", "look at docs/http-api.md";
+    WalletClosed = 615, Caller, "the PSP closed this wallet, and that is final", "enrol a new wallet; what this one had not spent goes back to the account behind it after its window";
 }
 
 /// An error with its number.

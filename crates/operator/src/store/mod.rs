@@ -14,6 +14,7 @@ use counterfoil_wire::proof::SignedHeader;
 use counterfoil_wire::{Amount, Digest, KeyId, PublicKey};
 
 use crate::domain::audit::Scan;
+use crate::domain::holding::Rows;
 use crate::domain::ledger::Posting;
 use crate::domain::reconcile::{Case, Move, Outgoing, WorkingSet};
 use crate::domain::record::Record;
@@ -50,6 +51,14 @@ pub struct Needs {
     pub settlements: Vec<Digest>,
     /// Heads and statements of the wallet from this journal number on.
     pub heads_from: u32,
+}
+
+impl Needs {
+    /// What looking after a wallet without a statement needs: its payments that are open, and their payees.
+    pub fn of_wallet(own: KeyId) -> Self {
+        let (wallets, records) = (BTreeSet::new(), BTreeSet::new());
+        Self { own, wallets, records, neighbours: Vec::new(), settlements: Vec::new(), heads_from: u32::MAX }
+    }
 }
 
 /// An answered enrolment or statement. Number 0 is the enrolment.
@@ -248,6 +257,12 @@ pub trait Store: Send {
 
     /// Wallets in good standing whose key ended before `ended_before_s` and that spent more than evidence covers.
     fn overdue(&self, ended_before_s: u32) -> Result<Vec<Wallet>, StoreError>;
+
+    /// Closed wallets that hold or owe something, or that sent payments which came to rest nowhere.
+    fn closed_with_rest(&self) -> Result<Vec<KeyId>, StoreError>;
+
+    /// What is known of one wallet, for adding it up.
+    fn holding_rows(&self, key: &KeyId) -> Result<Option<Rows>, StoreError>;
 
     /// Unexpired certificates of revoked keys at `now_s`.
     fn revoked_certificates(&self, now_s: u32) -> Result<Vec<(Issued, u32)>, StoreError>;

@@ -1,7 +1,7 @@
 //! Tables. A later version adds a migration and never changes one that was released.
 
 /// Migrations in order; `user_version` counts those that were run.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, CLOSED_WALLETS];
 
 const FIRST: &str = "
 create table setting (
@@ -80,4 +80,13 @@ create table activation (
     bucket integer not null, code blob not null, psp text not null, account text not null, until_s integer not null,
     used integer not null, primary key (bucket, code)
 ) without rowid;
+";
+
+/// 96 is `bit::CREDITED | bit::RETURNED`: of all payments, the index has those that came to rest nowhere.
+const CLOSED_WALLETS: &str = "
+alter table wallet add column closed_at_s integer not null default 0;
+alter table wallet add column closed_out integer not null default 0;
+alter table wallet add column closed_out_no integer not null default 0;
+create index wallet_closed on wallet (bucket, id) where closed_at_s > 0;
+create index record_in_flight on record (payee, bucket) where bits & 96 = 0;
 ";
