@@ -136,7 +136,7 @@ codes! {
     NotEnrolled = 500, Host, "this wallet is not enrolled", "enrol it";
     AlreadyEnrolled = 501, Host, "this wallet is already enrolled", "use it as it is, or another home";
     Suspended = 502, Holder, "the operator suspended this wallet", "ask the PSP";
-    StaleState = 503, Host, "the wallet's state is older than its counter: a copy was put back", "the wallet signs nothing more; enrol a new one in another home, and tell the PSP";
+    StaleState = 503, Host, "the wallet's state is older than its counter: a copy was put back", "the wallet signs nothing more; tell the PSP, which closes it and returns what it had not spent, and enrol anew with --replace or in another home";
     StoreFailed = 504, Host, "the store failed", "check the disk, then run the command again";
     ReferenceReused = 505, Host, "the reference was used for another operation", "choose another reference";
     NothingToSettle = 506, Operator, "no statement waits for this settlement", "sync again";
