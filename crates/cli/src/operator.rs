@@ -224,6 +224,12 @@ fn tell_audit(report: &AuditReport, currency: Option<Currency>, output: &Output)
         row("in flight", report.in_flight),
     ];
     answer.lines.extend(table(&rows, &[1]));
+    if report.closed_out > 0 {
+        answer.line(format!(
+            "of what was defunded, {} was returned of closed wallets",
+            amount(report.closed_out)
+        ));
+    }
     answer.line(format!(
         "funded - defunded + loss = {} and offline + in flight = {}",
         amount(report.funded - report.defunded + report.loss),

@@ -473,6 +473,32 @@ fn what_was_defunded_before_is_not_returned_again() {
     assert_eq!(world.on_rail("alpha", "bob"), before + 800);
 }
 
+#[test]
+fn an_audit_finds_what_was_done_to_a_closed_wallet() {
+    let tampers = [
+        "update wallet set closed_out = closed_out + 1 where closed_at_s > 0",
+        "update wallet set closed_out_no = 2 where closed_at_s > 0",
+        "update wallet set suspended = 0 where closed_at_s > 0",
+        "update wallet set revoked = 0 where closed_at_s > 0",
+        "update wallet set closed_at_s = 0 where closed_at_s > 0",
+        "delete from ledger where kind = 11",
+        "insert into ledger select bucket, kind, randomblob(32), debit, credit, amount from ledger where kind = 11",
+    ];
+    for tamper in tampers {
+        let world = World::new();
+        let mut ann = world.person("ann");
+        world.fund(&mut ann, 500);
+        let key = ann.id();
+        close(&world, &key);
+        wait_for_window(&world, &key);
+        world.wait(1);
+        assert_eq!(world.jobs().closed_out, 500);
+        let db = rusqlite::Connection::open(world.path.join("operator.db")).unwrap();
+        db.execute(tamper, []).unwrap();
+        assert!(!world.audit().sound, "{tamper}");
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Fund(usize, u64),

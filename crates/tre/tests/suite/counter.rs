@@ -277,7 +277,7 @@ fn a_power_cut_while_it_begins_anew_leaves_the_old_wallet_stale_or_the_new_one_w
                     medium.power_cycle(survival);
                     let mut store = open_store(&medium, "w", true).unwrap();
                     let (held, proven) = (contents(&store), store.freshness() == Freshness::Proven);
-                    let began = held.get(&b"key"[..]).is_some();
+                    let began = held.contains_key(&b"key"[..]);
                     if began {
                         assert_eq!(held.len(), 1, "{at:?}: something of the old wallet is left");
                         // A counter on its way back up may still be behind.
