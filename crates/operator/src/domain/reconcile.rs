@@ -399,8 +399,8 @@ impl Desk<'_> {
         }
     }
 
-    /// Whether a key that does not answer for its losses yet has accounted for more than evidence says it had. What payees alone showed is left
-    /// out: the payer's own receipts, which may cover it, are yet to come.
+    /// Whether a key that does not answer for its losses yet has accounted for more than evidence says it had. What payees
+    /// alone showed is left out: the payer's own receipts, which may cover it, are yet to come.
     fn is_below_zero(&self, key: &KeyId) -> bool {
         let WorkingSet { wallets, records, .. } = &self.out.set;
         let unproven = |wallet: &&Wallet| !wallet.revoked || is_waiting(wallet, self.rules, self.now_s);
