@@ -97,10 +97,13 @@ fn try_mutant(copy: &Path, mutant: &Mutant) -> Result<Option<String>> {
     };
     // Captured: a broken rule is full of warnings.
     let built = output(&mut at_copy(&["build", "--package", "counterfoil-model", "--locked"]));
-    let found = output(
-        at_copy(&["run", "--quiet", "--package", "counterfoil-model", "--locked", "--"])
-            .args(["--only", &mutant.scenario, "--expect", &mutant.property]),
-    );
+    let found =
+        output(at_copy(&["run", "--quiet", "--package", "counterfoil-model", "--locked", "--"]).args([
+            "--only",
+            &mutant.scenario,
+            "--expect",
+            &mutant.property,
+        ]));
     // The last text written to a file that was edited twice is not its original: undo backwards.
     for (path, text) in originals.into_iter().rev() {
         fs::write(path, text)?;

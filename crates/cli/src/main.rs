@@ -4,6 +4,7 @@
 mod demo;
 mod describe;
 mod fields;
+mod holding;
 mod inspect;
 mod operator;
 mod output;

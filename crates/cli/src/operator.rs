@@ -11,6 +11,7 @@ use counterfoil_wallet::amounts::{currency_code, decimals};
 use counterfoil_wire::{Code, Currency, KeyId, PublicKey};
 use serde_json::json;
 
+use crate::holding;
 use crate::output::{Answer, Output, REFUSED, Trouble, Usage, table};
 use crate::rules::preset_named;
 use crate::time::{now_s, utc};
@@ -67,6 +68,22 @@ enum OperatorCommand {
     },
     /// Have the next settlement of a wallet unblock its PIN, once its PSP has authenticated the customer
     Unblock {
+        /// Folder of the operator
+        #[arg(long)]
+        dir: PathBuf,
+        /// The wallet's key, in hex, as `wallet show --json` gives it
+        key: String,
+    },
+    /// Close a wallet that is lost or suspended, for good, once its PSP has authenticated the customer
+    CloseWallet {
+        /// Folder of the operator
+        #[arg(long)]
+        dir: PathBuf,
+        /// The wallet's key, in hex, as `wallet show --json` gives it
+        key: String,
+    },
+    /// Show what a wallet holds, how that adds up, and what is still awaited
+    Wallet {
         /// Folder of the operator
         #[arg(long)]
         dir: PathBuf,
@@ -143,23 +160,34 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
             Ok(output.answer(&answer))
         }
         OperatorCommand::Unblock { dir, key } => {
-            let bytes =
-                hex::decode(key).ok().and_then(|bytes| PublicKey::from_slice(&bytes).map(|k| (bytes, k)));
-            let (bytes, public) =
-                bytes.ok_or_else(|| Usage("a key is 64 or 66 hexadecimal digits".to_owned()))?;
-            let mut done = counterfoil_operator::unblock(dir, &key_id(&public));
-            // Logs of the operator name a wallet by the digest of its key, which is as long as a key.
-            if let (Err(OperatorError::Refused(refusal)), Ok(id)) = (&done, <[u8; 32]>::try_from(bytes))
-                && refusal.code() == Code::UnknownWallet
-            {
-                done = counterfoil_operator::unblock(dir, &KeyId(id));
-            }
-            done.map_err(numbered)?;
+            of_wallet(key, |id| counterfoil_operator::unblock(dir, id))?;
             let mut answer = Answer::default();
             answer.line("the PIN is unblocked by the wallet's next sync").set("result", "unblocked");
             Ok(output.answer(&answer))
         }
+        OperatorCommand::CloseWallet { dir, key } => {
+            let closed = of_wallet(key, |id| counterfoil_operator::close_wallet(dir, id))?;
+            Ok(output.answer(&holding::tell(&closed, currency_of(dir), output)?))
+        }
+        OperatorCommand::Wallet { dir, key } => {
+            let found = of_wallet(key, |id| counterfoil_operator::holding(dir, id))?;
+            Ok(output.answer(&holding::tell(&found, currency_of(dir), output)?))
+        }
     }
+}
+
+/// Does something about the wallet with the key that was typed.
+fn of_wallet<T>(key: &str, run: impl Fn(&KeyId) -> Result<T, OperatorError>) -> Result<T> {
+    let bytes = hex::decode(key).ok().and_then(|bytes| PublicKey::from_slice(&bytes).map(|k| (bytes, k)));
+    let (bytes, public) = bytes.ok_or_else(|| Usage("a key is 64 or 66 hexadecimal digits".to_owned()))?;
+    let mut done = run(&key_id(&public));
+    // Logs and tables of the operator name a wallet by the digest of its key, which is as long as a key.
+    if let (Err(OperatorError::Refused(refusal)), Ok(id)) = (&done, <[u8; 32]>::try_from(bytes))
+        && refusal.code() == Code::UnknownWallet
+    {
+        done = run(&KeyId(id));
+    }
+    done.map_err(numbered)
 }
 
 /// A refusal of the operator's own is told by its number, like everybody else's.
@@ -196,6 +224,12 @@ fn tell_audit(report: &AuditReport, currency: Option<Currency>, output: &Output)
         row("in flight", report.in_flight),
     ];
     answer.lines.extend(table(&rows, &[1]));
+    if report.closed_out > 0 {
+        answer.line(format!(
+            "of what was defunded, {} was returned of closed wallets",
+            amount(report.closed_out)
+        ));
+    }
     answer.line(format!(
         "funded - defunded + loss = {} and offline + in flight = {}",
         amount(report.funded - report.defunded + report.loss),
@@ -236,7 +270,7 @@ fn tell_audit(report: &AuditReport, currency: Option<Currency>, output: &Output)
 }
 
 /// A sum of the books in major units. Unlike a wallet's amounts it can be below zero.
-fn signed(minor: i128, decimals: u16) -> String {
+pub(crate) fn signed(minor: i128, decimals: u16) -> String {
     let decimals = usize::from(decimals);
     let digits = format!("{:0width$}", minor.unsigned_abs(), width = decimals + 1);
     let (whole, fraction) = digits.split_at(digits.len() - decimals);

@@ -53,9 +53,10 @@ pub(crate) fn run(args: &TerminalArgs, output: &Output) -> Result<u8> {
             ))
         })?;
         enrol.check()?;
-        refuse_if_enrolled(&home)?;
+        refuse_if_enrolled(&home, enrol.replace)?;
         let new = enrol.new_home(Kind::Terminal, named, None)?;
-        let (mut terminal, done) = Terminal::enrol(&home, &device, &new, &enrol.operator())?;
+        let enrol_how = if enrol.replace { Terminal::enrol_anew } else { Terminal::enrol };
+        let (mut terminal, done) = enrol_how(&home, &device, &new, &enrol.operator())?;
         return finish(terminal.as_wallet(), output, Ok(done));
     }
     let mut terminal = Terminal::open(&home, &device)?;

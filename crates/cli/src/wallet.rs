@@ -147,6 +147,10 @@ pub(crate) struct EnrolArgs {
     /// The scheme's root, as published; without it the operator's own word is taken, once
     #[arg(long, value_name = "FILE")]
     operator_root: Option<PathBuf>,
+    /// Enrol over an older copy that was put back, which can do nothing any more. The copy is gone for good; what it had
+    /// not spent comes back to the account once the PSP closes it
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// What stops an older copy of the wallet from being used
     #[arg(long, value_enum, default_value_t = CounterArg::None)]
     counter: CounterArg,
@@ -298,10 +302,11 @@ pub(crate) fn run(args: &WalletArgs, output: &Output) -> Result<u8> {
     let (home, device) = (args.place.home(), args.place.device()?);
     if let WalletCommand::Enrol { enrol, pin, no_pin } = &args.command {
         enrol.check()?;
-        refuse_if_enrolled(&home)?;
+        refuse_if_enrolled(&home, enrol.replace)?;
         let pin = if *no_pin { None } else { Some(pin.chosen()?) };
         let new = enrol.new_home(Kind::Wallet, Name::default(), pin)?;
-        let (mut wallet, done) = Wallet::enrol(&home, &device, &new, &enrol.operator())?;
+        let enrol_how = if enrol.replace { Wallet::enrol_anew } else { Wallet::enrol };
+        let (mut wallet, done) = enrol_how(&home, &device, &new, &enrol.operator())?;
         return finish(&mut wallet, output, Ok(done));
     }
     let mut wallet = Wallet::open(&home, &device)?;
@@ -358,7 +363,11 @@ pub(crate) fn run(args: &WalletArgs, output: &Output) -> Result<u8> {
 }
 
 /// An enrolled wallet needs no second PIN: say so before one is asked for.
-pub(crate) fn refuse_if_enrolled(home: &Home) -> Result<()> {
+pub(crate) fn refuse_if_enrolled(home: &Home, replace: bool) -> Result<()> {
+    if replace {
+        // Known once the state was opened.
+        return Ok(());
+    }
     let pending = home.dir().join("pending-online.json").exists();
     home.check_complete()?;
     if home.settings()?.is_some() && home.was_enrolled() && !pending {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use counterfoil_wallet::amounts::{format_amount, format_number};
-use counterfoil_wallet::operation::{Declined, Enrolled, Funded, Learnt, Paid};
+use counterfoil_wallet::operation::{Declined, Enrolled, Funded, Learnt, Paid, Replaced};
 use counterfoil_wallet::{Done, Finished, Operation, Outcome, SyncReport};
 use counterfoil_wire::cert::Name;
 use counterfoil_wire::sync::Standing;
@@ -287,6 +287,16 @@ fn tell_enrolled(answer: &mut Answer, enrolled: &Enrolled, is_terminal: bool) {
             "this wallet has no PIN: it pays small amounts only, until the limits without PIN are used up",
         );
     }
+    if let Some(Replaced { key }) = &enrolled.replaced {
+        answer.line(format!(
+            "it took the place of a stale copy of the {kind} {key}, which signs nothing any more"
+        ));
+        answer.line(
+            "what that one held does not move here: tell the PSP that it is lost. The PSP closes it, and what it had not \
+             spent comes back to the account when every payee has had its time to claim",
+        );
+    }
+    answer.set("replaced", enrolled.replaced.as_ref().map(|replaced| replaced.key.clone()));
     answer.set("result", "enrolled").set("scheme", enrolled.scheme.as_str());
     answer.set("root_fingerprint", enrolled.root_fingerprint.clone());
     answer.set("root_on_first_use", enrolled.root_on_first_use).set("has_pin", enrolled.has_pin);

@@ -235,6 +235,9 @@ impl Operator {
             closed_before_s: 0,
             returned: Vec::new(),
             paid_out: Amount::ZERO,
+            closed_at_s: 0,
+            closed_out: Amount::ZERO,
+            closed_out_no: 0,
         };
         let cert = self.certify(&mut wallet, Amount::ZERO, now_s);
         book.certs.insert(wallet.id, cert.clone());
@@ -399,4 +402,3 @@ fn fund(book: &mut Book, key: KeyId, order: &FundOrder) {
         amount: order.amount,
     });
 }
-

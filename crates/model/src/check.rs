@@ -76,10 +76,14 @@ impl Explored for Model {
                 Goal::Completed => Property::sometimes("a payment completes", |_: &Self, world: &World| {
                     world.facts.iter().any(|fact| fact.accepted > 0 && fact.confirmed)
                 }),
-                Goal::Reclaimed => Property::sometimes("a payment is reclaimed", |_: &Self, world: &World| {
-                    world.facts.iter().any(|fact| fact.reclaimed > 0)
-                }),
-                Goal::Overlapped => Property::sometimes("a cheat spends the same value twice", cheat::overlapped),
+                Goal::Reclaimed => {
+                    Property::sometimes("a payment is reclaimed", |_: &Self, world: &World| {
+                        world.facts.iter().any(|fact| fact.reclaimed > 0)
+                    })
+                }
+                Goal::Overlapped => {
+                    Property::sometimes("a cheat spends the same value twice", cheat::overlapped)
+                }
                 Goal::GivenUp => {
                     Property::sometimes("a receipt wins over a refund", |_: &Self, world: &World| {
                         world.facts.iter().any(|fact| fact.accepted > 0 && fact.refunded > 0)
@@ -124,9 +128,7 @@ fn done_once(model: &Model, world: &World) -> bool {
 
 fn unaccused(model: &Model, world: &World) -> bool {
     let book = model.operator.book(world.book);
-    let honest = |key: &counterfoil_wire::KeyId| {
-        model.honest().any(|place| model.key(place) == *key)
-    };
+    let honest = |key: &counterfoil_wire::KeyId| model.honest().any(|place| model.key(place) == *key);
     let accused = book.cases.iter().any(|(key, _, _)| honest(key));
     let suspended = book.wallets.values().any(|wallet| honest(&wallet.id) && !wallet.is_good());
     !accused && !suspended && !world.faults.contains(&Fault::Forked)
@@ -217,14 +219,20 @@ impl Model {
         if book.in_flight() != 0 && !cheats {
             return Err(format!("{} are in flight for ever", book.in_flight()));
         }
-        let covered: i128 = world.facts.iter().filter(|fact| fact.accepted > 0 && fact.refunded > 0).map(|fact| i128::from(fact.amount)).sum();
+        let covered: i128 = world
+            .facts
+            .iter()
+            .filter(|fact| fact.accepted > 0 && fact.refunded > 0)
+            .map(|fact| i128::from(fact.amount))
+            .sum();
         if book.loss() < covered || (book.loss() != covered && !cheats && !self.scenario.gives_up) {
             return Err(format!("the loss is {}, and {covered} were taken and given back", book.loss()));
         }
         for device in self.honest() {
             let view = self.devices.view(devices[usize::from(device)]);
             if let Some(row) = view.payments.iter().find(|row| row.state.in_flight()) {
-                let payee = self.honest().any(|place| self.key(place) == counterfoil_trust::key_id(&row.peer));
+                let payee =
+                    self.honest().any(|place| self.key(place) == counterfoil_trust::key_id(&row.peer));
                 if payee {
                     return Err(format!("device {device} waits for ever for payment {}", row.id));
                 }

@@ -71,7 +71,9 @@ pub fn run(scenarios: Vec<Scenario>, workers: usize, time_max: Duration) -> Vec<
             scope.spawn(|| {
                 loop {
                     let next = queue.lock().expect("nobody died with the queue").next();
-                    let Some((place, scenario)) = next.filter(|_| !stop.load(Ordering::Relaxed)) else { break };
+                    let Some((place, scenario)) = next.filter(|_| !stop.load(Ordering::Relaxed)) else {
+                        break;
+                    };
                     let outcome = explore(scenario, time_max, &seen);
                     if !outcome.is_good() {
                         stop.store(true, Ordering::Relaxed);
@@ -90,8 +92,7 @@ pub fn run(scenarios: Vec<Scenario>, workers: usize, time_max: Duration) -> Vec<
 fn explore(scenario: Scenario, time_max: Duration, seen: &AtomicUsize) -> Outcome {
     let start = Instant::now();
     let model = Model::new(scenario.clone());
-    let checker =
-        model.checker().finish_when(HasDiscoveries::AnyFailures).timeout(time_max).spawn_bfs();
+    let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).timeout(time_max).spawn_bfs();
     let mut counted = 0;
     while !checker.is_done() {
         std::thread::sleep(Duration::from_millis(100));
@@ -139,7 +140,10 @@ fn explore(scenario: Scenario, time_max: Duration, seen: &AtomicUsize) -> Outcom
 
 /// Prints what was found: the bounds of each run, then one line a property, then the sum.
 pub fn print(outcomes: &[Outcome]) {
-    println!("{:12} {:>9} {:>10} {:>5} {:>9} {:>9} {:>7}  bounds", "scenario", "states", "steps", "depth", "stored", "books", "time");
+    println!(
+        "{:12} {:>9} {:>10} {:>5} {:>9} {:>9} {:>7}  bounds",
+        "scenario", "states", "steps", "depth", "stored", "books", "time"
+    );
     for outcome in outcomes {
         println!(
             "{:12} {:>9} {:>10} {:>5} {:>9} {:>9} {:>5.1} s  {}",

@@ -68,11 +68,8 @@ impl Scheme {
         let of_signer = certify(Role::Signer, "service", &signer, 0, 0);
         let of_issuer = certify(Role::Issuer, PSP, &issuer, 15, 999);
         let mut anchors = Anchors::new(root.clone()).expect("the root is good");
-        let list = TrustList {
-            number: 1,
-            issued_at_s: START_S,
-            authorities: vec![of_signer, of_issuer.clone()],
-        };
+        let list =
+            TrustList { number: 1, issued_at_s: START_S, authorities: vec![of_signer, of_issuer.clone()] };
         let by_root = Signer::Key(root_key.public());
         let (trust, _) = seal(&anchors.scheme, &root_key, &HEDGE, &list, by_root, None);
         let trust = Bytes(trust.to_bytes());

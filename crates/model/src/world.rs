@@ -14,8 +14,8 @@ use counterfoil_wire::{Amount, Bytes, Digest, KeyId, Reference, Wire};
 
 use crate::book::{Book, Operator};
 use crate::device::{Devices, Step};
-use crate::intern::{Interner, Memo};
 use crate::forger::Forger;
+use crate::intern::{Interner, Memo};
 use crate::scenario::{Intent, Mishaps, Scenario, Seat};
 use crate::scheme::{PSP, START_S};
 
@@ -267,7 +267,11 @@ impl Model {
 
     /// Whether a device has begun a sync since the start.
     pub fn has_synced(&self, world: &World, device: u8) -> bool {
-        self.scenario.intents.iter().zip(&world.used).any(|((intent, _), used)| *intent == Intent::Sync(device) && *used > 0)
+        self.scenario
+            .intents
+            .iter()
+            .zip(&world.used)
+            .any(|((intent, _), used)| *intent == Intent::Sync(device) && *used > 0)
     }
 
     /// Devices that do as they should.
@@ -308,7 +312,8 @@ impl Model {
             }
             match *intent {
                 Intent::Pay(payer) => {
-                    let payable = world.requests.iter().filter(|request| self.payable(world, payer, **request));
+                    let payable =
+                        world.requests.iter().filter(|request| self.payable(world, payer, **request));
                     steps.extend(payable.map(|request| Action::Want(number, Some(*request))));
                 }
                 Intent::Sync(device) => {
@@ -344,7 +349,8 @@ impl Model {
                 let Intent::Pay(payer) = *intent else { continue };
                 let mut own = world.facts.iter().filter(|fact| fact.payer == self.seats[usize::from(payer)]);
                 if world.used[number] > 0 && !own.any(|fact| self.talked_about(world, fact.id)) {
-                    let requests = world.requests.iter().filter(|request| self.packets.value(**request).to != payer);
+                    let requests =
+                        world.requests.iter().filter(|request| self.packets.value(**request).to != payer);
                     steps.extend(requests.map(|request| Action::Repeat(number as u8, *request)));
                 }
             }
@@ -454,7 +460,8 @@ impl Model {
                     }
                     Intent::Pay(device) => {
                         let request = self.packets.value(request?).bytes.clone();
-                        let open = open::<Request>(&request.0).is_ok_and(|request| request.body.is_standing());
+                        let open =
+                            open::<Request>(&request.0).is_ok_and(|request| request.body.is_standing());
                         let amount = if open { Amount::new(100 + 50 * u64::from(nth)) } else { None };
                         (device, Command::Pay { request, amount, pin: None, reference })
                     }
@@ -472,9 +479,7 @@ impl Model {
             Action::Again(device, Some(payment)) => {
                 Some((*device, Command::Resend { payment: *self.payments.value(*payment) }))
             }
-            Action::Arrive { packet, at, refuse, .. }
-                if *at != OPERATOR && self.seat(*at).copies > 0 =>
-            {
+            Action::Arrive { packet, at, refuse, .. } if *at != OPERATOR && self.seat(*at).copies > 0 => {
                 Some((*at, received(&self.packets.value(*packet), refuse.is_some())?))
             }
             Action::Arrive { .. }
@@ -536,8 +541,12 @@ impl Model {
                 let payment = open::<Payment>(&bytes.0).expect("a payment");
                 self.place_of(&key_id(&payment.body.payee)).expect("a payee of this world")
             }
-            Purpose::Receipt => self.payer_of(world, open::<Receipt>(&bytes.0).expect("a receipt").body.payment),
-            Purpose::Decline => self.payer_of(world, open::<Decline>(&bytes.0).expect("a decline").body.payment),
+            Purpose::Receipt => {
+                self.payer_of(world, open::<Receipt>(&bytes.0).expect("a receipt").body.payment)
+            }
+            Purpose::Decline => {
+                self.payer_of(world, open::<Decline>(&bytes.0).expect("a decline").body.payment)
+            }
             _ => OPERATOR,
         };
         self.show_header(world, device, purpose, bytes);
@@ -698,7 +707,6 @@ impl Model {
         world.facts.iter().find(|fact| fact.id == id).map_or(0, |fact| self.place_of_seat(fact.payer))
     }
 
-
     /// Whether a device may want to pay a request. A one-time request may be paid again, for whoever has lost sight of
     /// the first payment, while that is not on its way.
     fn payable(&self, world: &World, payer: u8, request: u32) -> bool {
@@ -745,9 +753,12 @@ impl Model {
     }
 
     fn intent(&self, world: &World, wanted: Intent) -> Option<u8> {
-        let place = self.scenario.intents.iter().zip(&world.used).position(|((intent, most), used)| {
-            *intent == wanted && used < most
-        })?;
+        let place = self
+            .scenario
+            .intents
+            .iter()
+            .zip(&world.used)
+            .position(|((intent, most), used)| *intent == wanted && used < most)?;
         u8::try_from(place).ok()
     }
 

@@ -42,6 +42,7 @@ pub mod store;
 use std::path::Path;
 
 pub use domain::audit::AuditReport;
+pub use domain::holding::{Awaited, Holding};
 pub use domain::reason::Reason;
 pub use error::{OperatorError, Refusal};
 pub use init::{InitOptions, InitReport, init};
@@ -71,4 +72,20 @@ pub fn create_activation(
 /// Those of [`Service::open`] and [`Service::unblock`].
 pub fn unblock(dir: &Path, key: &KeyId) -> Result<(), OperatorError> {
     Ok(Service::open(dir, system_clock())?.unblock(None, key)?)
+}
+
+/// Closes the wallet with this key for good, also while the operator serves.
+///
+/// # Errors
+/// Those of [`Service::open`] and [`Service::close_wallet`].
+pub fn close_wallet(dir: &Path, key: &KeyId) -> Result<Holding, OperatorError> {
+    Ok(Service::open(dir, system_clock())?.close_wallet(None, key)?)
+}
+
+/// Adds up what the wallet with this key holds, also while the operator serves.
+///
+/// # Errors
+/// Those of [`Service::open`] and [`Service::holding`].
+pub fn holding(dir: &Path, key: &KeyId) -> Result<Holding, OperatorError> {
+    Ok(Service::open(dir, system_clock())?.holding(None, key)?)
 }

@@ -343,3 +343,54 @@ async fn a_production_operator_takes_no_claimed_grade_and_no_name_but_the_psps()
     let named = world.service.create_activation("alpha", "cafe", "Ann").unwrap().activation_code;
     assert_eq!(enrol(Grade::VirtualSe, "Ann", &named), Err(Code::ValueOutOfRange));
 }
+
+#[tokio::test]
+async fn a_psp_closes_its_own_wallets_and_sees_what_they_hold() {
+    let world = World::new();
+    let key = enrolled(&world, "ann").await;
+    let order = fund_order(&world, &key, 1, 700);
+    assert_eq!(post(&world, "/v1/fundings", Some("k"), order).await.status, 201);
+    let id = counterfoil_trust::key_id(&key.public()).to_string();
+    let token =
+        |psp: &str| std::fs::read_to_string(world.path.join(format!("keys/psp-{psp}.token"))).unwrap();
+    let path = |psp: &str, id: &str| format!("/v1/psp/{psp}/wallets/{id}");
+    let show = async |psp: &str, token: &str, id: &str| {
+        let request = Request::get(path(psp, id)).header("authorization", format!("Bearer {token}"));
+        send(&world, request.body(Body::empty()).unwrap()).await
+    };
+    let close = async |psp: &str, token: &str, id: &str| {
+        as_psp(&world, &format!("{}/close", path(psp, id)), token, json!({})).await
+    };
+    for (psp, by, id, status, code) in [
+        ("alpha", "beta", id.as_str(), 401, Code::PspUnauthorised),
+        ("beta", "beta", id.as_str(), 404, Code::UnknownWallet),
+        ("alpha", "alpha", "00", 404, Code::UnknownWallet),
+    ] {
+        close(psp, &token(by), id).await.is_problem(status, code);
+        show(psp, &token(by), id).await.is_problem(status, code);
+    }
+    let before = show("alpha", &token("alpha"), &id).await.json();
+    assert_eq!((&before["closed_at_s"], &before["unspent"]), (&json!(null), &json!(700)));
+    assert_eq!((&before["account"], &before["awaited"]), (&json!("ann"), &json!([])));
+    let first = close("alpha", &token("alpha"), &id).await;
+    assert_eq!((first.status, first.kind.as_str()), (200, "application/json"));
+    world.wait(60);
+    let again = close("alpha", &token("alpha"), &id).await;
+    assert_eq!((again.status, &again.body), (200, &first.body));
+    let closed = first.json();
+    assert_eq!((&closed["closed_at_s"], &closed["due"]), (&json!(START_S), &json!(false)));
+    assert_eq!((&closed["funded"], &closed["returned"]), (&json!(700), &json!(0)));
+    assert_eq!(closed["awaited"][0]["what"], json!("claims"));
+    assert_eq!(closed["awaited"][0]["until_s"], closed["due_s"]);
+    let order = fund_order(&world, &key, 2, 700);
+    post(&world, "/v1/fundings", Some("k2"), order).await.is_problem(409, Code::WalletClosed);
+    let unblock = format!("{}/unblock", path("alpha", &id));
+    as_psp(&world, &unblock, &token("alpha"), json!({})).await.is_problem(409, Code::WalletClosed);
+    world.wait(u32::try_from(closed["due_s"].as_u64().unwrap()).unwrap() - START_S);
+    world.jobs();
+    let after = show("alpha", &token("alpha"), &id).await.json();
+    assert_eq!(
+        (&after["returned"], &after["unspent"], &after["due"]),
+        (&json!(700), &json!(0), &json!(true))
+    );
+}

@@ -412,3 +412,45 @@ fn a_suspended_wallet_that_accounts_for_more_than_it_had_does_not_unbalance_the_
     let report = world.sound();
     assert_eq!((report.loss, report.offline, report.float_on_rail), (4_000, 5_000, Some(5_000)));
 }
+
+#[test]
+fn a_payee_that_declined_to_a_wallet_that_was_then_lost_and_claims_all_the_same_is_found_out() {
+    let world = World::new();
+    let mut ann = world.person("ann");
+    let mut eve = Broken::enrol(&world, "eve");
+    world.fund(&mut ann, 5_000);
+    let request = Request {
+        number: 7,
+        nonce: Some(Nonce([7; 16])),
+        amount: Some(amount(700)),
+        expiry_s: support::START_S + 600,
+        revocation_no: 1,
+        trust_no: 1,
+    };
+    let signer = Signer::Cert(eve.cert.clone());
+    let request = Bytes(seal(&eve.scheme, &eve.key, &[1; 32], &request, signer, None).0.to_bytes());
+    let payment = ann.pay(&request).unwrap();
+    world.sync(&mut ann).unwrap();
+    // Declined on the spot, and reclaimed; the device is lost before it can tell.
+    let id = open::<Payment>(&payment.0).unwrap().id(&eve.scheme);
+    let decline =
+        Decline { payment: id, reason: Code::HolderRefused.number(), seq: 9, prev: Digest([8; 32]) };
+    let signer = Signer::Key(eve.key.public());
+    let decline = Bytes(seal(&eve.scheme, &eve.key, &[1; 32], &decline, signer, None).0.to_bytes());
+    ann.reclaim(&decline).unwrap();
+    assert_eq!(ann.balance(), 5_000);
+    let key = ann.id();
+    world.service.close_wallet(None, &key).unwrap();
+    // The payee is given up, the payment goes back and all is returned. Then the payee claims.
+    world.wait(60 * 86_400);
+    assert_eq!(world.jobs().closed_out, 5_000);
+    eve.write(Entry::Receipt { payment });
+    eve.balance = 700;
+    eve.sync(&world).unwrap();
+    assert_eq!((world.jobs().loss, accused(&world)), (700, vec![]));
+    // The lost device turns up with the decline: both signatures are the payee's.
+    world.sync(&mut ann).unwrap();
+    let report = world.jobs();
+    assert_eq!(accused(&world), [(eve.id().to_string(), Reason::Equivocated, true)]);
+    assert_eq!((report.closed_out, report.loss, report.in_flight), (5_000, 700, 0));
+}

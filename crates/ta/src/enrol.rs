@@ -1,4 +1,9 @@
 //! Enrolment: a key is made here, and its possession is proved.
+//!
+//! On stale state it begins anew: the batch that writes the fresh key deletes every record that there was. So there is no
+//! moment with some of each, and the old key, which may have signed more than this copy knows of, signs nothing again. The
+//! store's first commit on stale state brings state and counter in step; a cut before it leaves the state as stale as it
+//! was, and after it the enrolment is pending as any other is.
 
 use counterfoil_trust::{Anchors, Revoked, SigningKey, seal};
 use counterfoil_wire::cert::{Grade, Name, RootCert};
@@ -8,10 +13,12 @@ use counterfoil_wire::{Amount, Code, Digest, Error, Nonce};
 
 use crate::TrustedApp;
 use crate::api::{Pin, Reply, algorithm};
-use crate::env::{Batch, Env};
+use crate::env::{Batch, Env, Store};
 use crate::journal::message;
 use crate::pin;
-use crate::state::{Change, Core, Counters, PendingEnrolment, STATE_VERSION, Secret, State, Window};
+use crate::state::{
+    Change, Core, Counters, PendingEnrolment, STATE_VERSION, Secret, State, Window, store_error,
+};
 
 impl<E: Env> TrustedApp<E> {
     pub(crate) fn enrol(
@@ -23,7 +30,8 @@ impl<E: Env> TrustedApp<E> {
         root: RootCert,
         binding: Digest,
     ) -> Result<Reply, Error> {
-        if let Some(state) = &self.state {
+        let anew = self.is_stale();
+        if let Some(state) = self.state.as_ref().filter(|_| !anew) {
             return match &state.core.enrolment {
                 Some(pending) => Ok(Reply::Message { message: pending.message.clone(), again: true }),
                 None => Err(Code::AlreadyEnrolled.into()),
@@ -78,7 +86,13 @@ impl<E: Env> TrustedApp<E> {
             rules_no: 0,
             references: 0,
         };
-        self.commit(Change { core: core.clone(), batch: Batch::new() })?;
+        let mut batch = Batch::new();
+        if anew {
+            let mut delete = |key: &[u8], _: &[u8]| batch.delete(key);
+            self.env.store().scan(b"", &mut delete).map_err(store_error)?;
+        }
+        self.commit(Change { core: core.clone(), batch })?;
+        self.begun_anew |= anew;
         self.state = Some(State {
             core,
             key,

@@ -69,7 +69,9 @@ pub enum Freshness {
     Proven,
     /// No counter exists. An older copy cannot be told from the newest; the grade says so.
     Unprovable,
-    /// The counter is ahead of the state: this is an older copy.
+    /// The counter is ahead of the state: this is an older copy. The first batch that is committed on it must bring state
+    /// and counter in step, so that what was committed is proven the next time; the application commits none but one
+    /// that replaces everything.
     Stale,
 }
 

@@ -72,12 +72,15 @@ const REFERENCES_KEPT: u32 = 1024;
 pub struct TrustedApp<E: Env> {
     env: E,
     state: Option<State>,
+    /// Whether stale state was replaced as a whole since this was opened: what the host said of it concerns nothing that
+    /// is still there.
+    begun_anew: bool,
 }
 
 impl<E: Env> TrustedApp<E> {
     /// The application over `env`. State is read at the first command.
     pub fn open(env: E) -> Self {
-        Self { env, state: None }
+        Self { env, state: None, begun_anew: false }
     }
 
     /// The host.
@@ -129,8 +132,10 @@ impl<E: Env> TrustedApp<E> {
         if matches!(command, Command::Show {}) {
             return Ok(());
         }
-        if self.env.freshness() == Freshness::Stale {
-            return Err(Code::StaleState.into());
+        if self.is_stale() {
+            // A fresh key in place of everything is all that can be done with an older copy.
+            let begins_anew = matches!(command, Command::Enrol { .. });
+            return if begins_anew { Ok(()) } else { Err(Code::StaleState.into()) };
         }
         let Some(state) = &self.state else { return Ok(()) };
         let pays = matches!(
@@ -144,6 +149,11 @@ impl<E: Env> TrustedApp<E> {
             return Err(Code::TerminalCannotPay.into());
         }
         Ok(())
+    }
+
+    /// Whether what is stored is an older copy, or should be there and is not.
+    fn is_stale(&self) -> bool {
+        self.env.freshness() == Freshness::Stale && !self.begun_anew
     }
 
     /// Whether a new operation that moves money may begin. What was done before is told again to whoever asks.

@@ -6,6 +6,7 @@
 //! HOME/pending.json           the operation between two devices that is under way
 //! HOME/pending-online.json    the operation with the operator that is under way
 //! HOME/last.json              the last operation between two devices whose result was shown
+//! HOME/replaced.json          the key of the wallet whose stale copy was replaced here, for its PSP
 //! ```
 
 use std::fs::{self, File};
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::WalletError;
 
 const SETTINGS_FILE: &str = "wallet.json";
+pub(crate) const REPLACED_FILE: &str = "replaced.json";
 /// How drafts are called, here and by [`crate::channel::file`].
 pub(crate) const DRAFT_PREFIX: &str = ".counterfoil-";
 pub(crate) const DRAFT_SUFFIX: &str = ".part";

@@ -6,18 +6,19 @@
 use std::path::Path;
 
 use counterfoil_ta::api::{Command, Pin, Reply};
+use counterfoil_ta::env::Freshness;
 use counterfoil_trust::{enrolment_binding, key_id, open};
 use counterfoil_wire::cert::{Name, RootCert};
 use counterfoil_wire::sync::{Enrolment, Settlement, Standing};
 use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Reference};
 
 use crate::error::{OperatorError, WalletError};
-use crate::home::{Counter, FORMAT, Home, Kind, Settings};
+use crate::home::{Counter, FORMAT, Home, Kind, REPLACED_FILE, Settings};
 use crate::operation::{
-    Defunded, Done, Enrolled, Finished, Funded, Operation, Order, Outcome, Pending, SyncReport,
+    Defunded, Done, Enrolled, Finished, Funded, Operation, Order, Outcome, Pending, Replaced, SyncReport,
 };
 use crate::sync::{NewWallet, Operator};
-use crate::wallet::{PENDING_ONLINE, Wallet, native_element, rules_file};
+use crate::wallet::{LAST_OFFLINE, PENDING_OFFLINE, PENDING_ONLINE, Wallet, native_element, rules_file};
 
 /// One round settles what was pending, a second one what came after it. A third would settle nothing.
 const ROUNDS_MAX: u8 = 2;
@@ -73,13 +74,8 @@ impl Wallet {
         {
             return Ok(ended);
         }
-        let scheme = operator.scheme()?;
-        let found = root_fingerprint(&scheme.root);
-        if let Some(trusted) = &new.root
-            && *trusted != scheme.root
-        {
-            return Err(WalletError::OtherRoot { found, trusted: root_fingerprint(trusted) });
-        }
+        let root = trusted_scheme(new, operator)?;
+        let found = root_fingerprint(&root);
         let settings = match begun {
             Some(begun) => begun,
             None => home.found_with(new_settings(new, &found)?)?,
@@ -88,7 +84,7 @@ impl Wallet {
         home.write_json(PENDING_ONLINE, &Pending::of(&Order::new(Operation::Enrol {}))?)?;
         let element = native_element(home, device, &settings)?;
         let mut wallet = Self::with_element(home.clone(), settings, element);
-        match wallet.enrol_with(new, scheme.root, operator) {
+        match wallet.enrol_with(new, root, operator) {
             Ok(()) => {}
             Err(error) => {
                 if ends_enrolment(&error) {
@@ -103,6 +99,50 @@ impl Wallet {
         Ok((wallet, done))
     }
 
+    /// Enrols a fresh key over a stale copy in `home`, which can do nothing else any more. The old wallet is gone from this
+    /// device, and stays what the operator knows of it: [`Enrolled::replaced`] names it for the PSP, which closes it and
+    /// returns what it had not spent. Cut off, it goes on when it is asked for again; on an empty home it is [`Wallet::enrol`].
+    ///
+    /// # Errors
+    /// [`Code::AlreadyEnrolled`] for a wallet that is not stale, which is never replaced; else as [`Wallet::enrol`]. Until
+    /// the fresh key is there the stale copy is as it was.
+    pub fn enrol_anew(
+        home: &Home,
+        device: &Path,
+        new: &NewHome,
+        operator: &dyn Operator,
+    ) -> Result<(Self, Done), WalletError> {
+        home.check_complete()?;
+        let Some(settings) = home.settings()? else { return Self::enrol(home, device, new, operator) };
+        if !counterfoil_tre::DeviceFolder::has_key(device) && !home.was_enrolled() {
+            return Self::enrol(home, device, new, operator);
+        }
+        let mut old = Self::open_kind(home, device, new.kind)?;
+        if old.freshness() != Freshness::Stale {
+            // The end of one that was cut off, or a wallet that is as good as ever.
+            drop(old);
+            return Self::enrol(home, device, new, operator);
+        }
+        let scheme = trusted_scheme(new, operator)?;
+        check_same_enrolment(&settings, new, &root_fingerprint(&scheme))?;
+        match old.overview() {
+            Ok(overview) => {
+                let key = hex::encode(overview.key.as_bytes());
+                home.write_json(REPLACED_FILE, &Replaced { key })?;
+            }
+            Err(error) if error.code() == Some(Code::NotEnrolled) => {}
+            Err(error) => return Err(error),
+        }
+        // What the old wallet was about to do must not be done by the new one.
+        home.remove(PENDING_OFFLINE)?;
+        home.remove(LAST_OFFLINE)?;
+        home.write_json(PENDING_ONLINE, &Pending::of(&Order::new(Operation::Enrol {}))?)?;
+        old.message(&enrol_command(new, scheme))?;
+        // Opened again, the store is proven to be the newest.
+        drop(old);
+        Self::enrol(home, device, new, operator)
+    }
+
     /// The wallet of an enrolment that was cut off when all was done but showing it.
     fn enrolled_before(
         home: &Home,
@@ -114,6 +154,9 @@ impl Wallet {
             return Ok(None);
         }
         let mut wallet = Self::open_kind(home, device, new.kind)?;
+        if wallet.freshness() == Freshness::Stale {
+            return Err(WalletError::Refused(Code::StaleState.into()));
+        }
         let enrolled = match wallet.overview() {
             Ok(overview) => overview.cert.is_some(),
             Err(error) if error.code() == Some(Code::NotEnrolled) => false,
@@ -138,18 +181,9 @@ impl Wallet {
         root: RootCert,
         operator: &dyn Operator,
     ) -> Result<(), WalletError> {
-        let binding = enrolment_binding(&new.psp, &new.account, new.activation_code.as_deref());
-        let command = Command::Enrol {
-            es256: new.algorithm == Algorithm::Es256,
-            grade: new.counter.grade(new.kind),
-            name: new.name.clone(),
-            pin: new.pin.clone(),
-            root,
-            binding,
-        };
-        let (enrolment, _) = self.message(&command)?;
+        let (enrolment, _) = self.message(&enrol_command(new, root))?;
         // One that was begun before and not answered is told again as it was, and the operator would refuse it now.
-        if open::<Enrolment>(&enrolment)?.body.binding != binding {
+        if open::<Enrolment>(&enrolment)?.body.binding != binding(new) {
             return Err(WalletError::OtherEnrolment { differs: "account or activation code" });
         }
         let settlement = operator.enrol(&NewWallet {
@@ -168,6 +202,7 @@ impl Wallet {
             root_fingerprint: root_fingerprint(&overview.root),
             root_on_first_use: new.root.is_none(),
             has_pin: overview.pin_tries.is_some(),
+            replaced: self.home.read_json(REPLACED_FILE)?,
         });
         Ok(Done { operation: Operation::Enrol {}, outcome, out: None, resumed })
     }
@@ -366,6 +401,34 @@ impl Wallet {
             self.home.write_durably(&rules_file(opened.body.number), &rules.0)?;
         }
         self.ask(&Command::Settle { settlement: Bytes(settlement) })
+    }
+}
+
+fn enrol_command(new: &NewHome, root: RootCert) -> Command {
+    Command::Enrol {
+        es256: new.algorithm == Algorithm::Es256,
+        grade: new.counter.grade(new.kind),
+        name: new.name.clone(),
+        pin: new.pin.clone(),
+        root,
+        binding: binding(new),
+    }
+}
+
+/// What the enrolment is signed for.
+fn binding(new: &NewHome) -> counterfoil_wire::Digest {
+    enrolment_binding(&new.psp, &new.account, new.activation_code.as_deref())
+}
+
+/// The operator's root, if it is the one to be trusted.
+fn trusted_scheme(new: &NewHome, operator: &dyn Operator) -> Result<RootCert, WalletError> {
+    let root = operator.scheme()?.root;
+    match &new.root {
+        Some(trusted) if *trusted != root => {
+            let (found, trusted) = (root_fingerprint(&root), root_fingerprint(trusted));
+            Err(WalletError::OtherRoot { found, trusted })
+        }
+        _ => Ok(root),
     }
 }
 

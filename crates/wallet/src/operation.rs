@@ -359,6 +359,15 @@ pub struct Enrolled {
     pub root_on_first_use: bool,
     /// Whether the wallet has a PIN.
     pub has_pin: bool,
+    /// The wallet whose stale copy this one took the place of, if it did.
+    pub replaced: Option<Replaced>,
+}
+
+/// A wallet whose stale copy was replaced. What it had not spent is what the operator says; its PSP closes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// Its key, in hex: what the PSP is told.
+    pub key: String,
 }
 
 /// What one sync, of one round or more, brought.

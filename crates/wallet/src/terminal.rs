@@ -40,6 +40,21 @@ impl Terminal {
         Ok((Self(wallet), done))
     }
 
+    /// Enrols a fresh key over a stale copy. See [`Wallet::enrol_anew`].
+    ///
+    /// # Errors
+    /// As [`Wallet::enrol_anew`].
+    pub fn enrol_anew(
+        home: &Home,
+        device: &Path,
+        new: &NewHome,
+        operator: &dyn Operator,
+    ) -> Result<(Self, Done), WalletError> {
+        let new = NewHome { kind: Kind::Terminal, pin: None, ..new.clone() };
+        let (wallet, done) = Wallet::enrol_anew(home, device, &new, operator)?;
+        Ok((Self(wallet), done))
+    }
+
     /// Asks to be paid. See [`Wallet::perform`].
     ///
     /// # Errors

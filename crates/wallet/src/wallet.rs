@@ -40,7 +40,7 @@ use crate::outfile;
 pub(crate) const PENDING_OFFLINE: &str = "pending.json";
 pub(crate) const PENDING_ONLINE: &str = "pending-online.json";
 /// The last order whose result was shown: repeated in the same words, it writes the same file once more.
-const LAST_OFFLINE: &str = "last.json";
+pub(crate) const LAST_OFFLINE: &str = "last.json";
 
 /// One purse on this device.
 pub struct Wallet {

@@ -136,7 +136,7 @@ codes! {
     NotEnrolled = 500, Host, "this wallet is not enrolled", "enrol it";
     AlreadyEnrolled = 501, Host, "this wallet is already enrolled", "use it as it is, or another home";
     Suspended = 502, Holder, "the operator suspended this wallet", "ask the PSP";
-    StaleState = 503, Host, "the wallet's state is older than its counter: a copy was put back", "the wallet signs nothing more; enrol a new one in another home, and tell the PSP";
+    StaleState = 503, Host, "the wallet's state is older than its counter: a copy was put back", "the wallet signs nothing more; tell the PSP, which closes it and returns what it had not spent, and enrol anew with --replace or in another home";
     StoreFailed = 504, Host, "the store failed", "check the disk, then run the command again";
     ReferenceReused = 505, Host, "the reference was used for another operation", "choose another reference";
     NothingToSettle = 506, Operator, "no statement waits for this settlement", "sync again";
@@ -162,6 +162,7 @@ codes! {
     RailUnavailable = 613, Operator, "the rail does not answer", "try again later";
     RouteUnknown = 614, Caller, "the operator has no such path or method", "look at docs/http-api.md";
     EnrolmentMismatch = 615, Caller, "the enrolment was signed for another PSP, account or activation code", "enrol under what the key signed, or make a new key";
+    WalletClosed = 616, Caller, "the PSP closed this wallet, and that is final", "enrol a new wallet; what this one had not spent goes back to the account behind it after its window";
 }
 
 /// An error with its number.

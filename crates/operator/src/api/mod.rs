@@ -41,6 +41,8 @@ pub fn router(service: Service) -> Router {
         .route("/v1/certificates/{psp}/{alg}", get(lists::issuer))
         .route("/v1/psp/{psp}/activations", post(psp::activate))
         .route("/v1/psp/{psp}/wallets/{key_id}/unblock", post(psp::unblock))
+        .route("/v1/psp/{psp}/wallets/{key_id}/close", post(psp::close))
+        .route("/v1/psp/{psp}/wallets/{key_id}", get(psp::holding))
         .fallback(async || Problem::of(Code::RouteUnknown).with_status(404))
         .method_not_allowed_fallback(async || Problem::of(Code::RouteUnknown).with_status(405))
         .layer(DefaultBodyLimit::max(BODY_MAX))

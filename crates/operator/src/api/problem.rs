@@ -81,7 +81,7 @@ fn status(code: Code) -> u16 {
         Code::PspUnauthorised => 401,
         Code::ActivationRefused | Code::EnrolmentMismatch | Code::KeyRevoked => 403,
         Code::UnknownPsp | Code::UnknownWallet => 404,
-        Code::KeyEnrolled => 409,
+        Code::KeyEnrolled | Code::WalletClosed => 409,
         Code::TooLong => 413,
         Code::Internal => 500,
         Code::RailUnavailable => 503,

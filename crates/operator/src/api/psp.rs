@@ -59,6 +59,36 @@ pub(super) async fn unblock(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+pub(super) async fn close(
+    State(service): State<Service>,
+    Path((psp, key_id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let token = token(&headers);
+    let holding = blocking(move || {
+        service.check_token(&psp, &token)?;
+        let key = parse_key_id(&key_id).ok_or(Code::UnknownWallet)?;
+        service.close_wallet(Some(&psp), &key)
+    })
+    .await?;
+    Ok(Json(holding).into_response())
+}
+
+pub(super) async fn holding(
+    State(service): State<Service>,
+    Path((psp, key_id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let token = token(&headers);
+    let holding = blocking(move || {
+        service.check_token(&psp, &token)?;
+        let key = parse_key_id(&key_id).ok_or(Code::UnknownWallet)?;
+        service.holding(Some(&psp), &key)
+    })
+    .await?;
+    Ok(Json(holding).into_response())
+}
+
 /// A key id from its 64 hexadecimal digits.
 pub(crate) fn parse_key_id(text: &str) -> Option<KeyId> {
     let mut bytes = [0; 32];

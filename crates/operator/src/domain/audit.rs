@@ -72,8 +72,10 @@ pub struct AuditReport {
     pub broken: Vec<String>,
     /// Granted fund orders.
     pub funded: i128,
-    /// Defundings and takings paid out.
+    /// Defundings, takings paid out, and what closed wallets had not spent.
     pub defunded: i128,
+    /// The part of it that came from closed wallets.
+    pub closed_out: i128,
     /// What fraud created and somebody paid for, less what was recovered.
     pub loss: i128,
     /// What wallets hold, as far as evidence says.
@@ -107,7 +109,8 @@ pub fn audit(scan: &Scan, rail: &Snapshot) -> AuditReport {
         of_kind.map(|posting| i128::from(posting.amount.minor())).sum()
     };
     let funded = of(Kind::Fund);
-    let defunded = of(Kind::Defund) + of(Kind::PayOut);
+    let closed_out = of(Kind::CloseOut);
+    let defunded = of(Kind::Defund) + of(Kind::PayOut) + closed_out;
     let loss = of(Kind::Loss) + of(Kind::Cover) - of(Kind::Recovery);
     let mut broken = rail.broken.clone();
     let mut claim = |holds: bool, what: &dyn Fn() -> String| {
@@ -126,6 +129,7 @@ pub fn audit(scan: &Scan, rail: &Snapshot) -> AuditReport {
     });
     check_buckets(scan, &mut claim);
     check_wallets(scan, &books, &mut claim);
+    check_closed(scan, &mut claim);
     check_records(scan, &books, &mut claim);
     claim(scan.undelivered == 0, &|| {
         format!("{} messages between buckets were not delivered", scan.undelivered)
@@ -137,6 +141,7 @@ pub fn audit(scan: &Scan, rail: &Snapshot) -> AuditReport {
         broken,
         funded,
         defunded,
+        closed_out,
         loss,
         offline,
         in_flight,
@@ -186,7 +191,8 @@ fn check_wallets(scan: &Scan, books: &Books, claim: &mut Claim<'_>) {
         claim(ledger == i128::from(wallet.shadow), &|| {
             format!("wallet {id}: the ledger holds {ledger}, its row says {}", wallet.shadow)
         });
-        let ahead = if wallet.revoked { 0 } else { ahead.get(&id).copied().unwrap_or_default() };
+        let answers = wallet.revoked && !(wallet.is_closed() && wallet.liable.is_none());
+        let ahead = if answers { 0 } else { ahead.get(&id).copied().unwrap_or_default() };
         claim(ledger + ahead >= 0, &|| format!("wallet {id}: its balance is {ledger}"));
     }
     for (account, balance) in &books.balances {
@@ -194,6 +200,33 @@ fn check_wallets(scan: &Scan, books: &Books, claim: &mut Claim<'_>) {
             claim(known.contains(id), &|| format!("nobody's wallet {id} holds {balance}"));
         }
     }
+}
+
+/// What was returned of closed wallets, by their rows and by the ledger's; and a closed wallet can go on in no way.
+fn check_closed(scan: &Scan, claim: &mut Claim<'_>) {
+    let mut returned: BTreeMap<Account, (u64, u32)> = BTreeMap::new();
+    for posting in scan.postings.iter().filter(|posting| posting.kind == Kind::CloseOut) {
+        let (sum, count) = returned.entry(posting.debit).or_default();
+        *sum = sum.saturating_add(posting.amount.minor());
+        *count = count.saturating_add(1);
+    }
+    for wallet in &scan.wallets {
+        let id = wallet.id;
+        let ledger = returned.remove(&Account::Offline(id)).unwrap_or_default();
+        let row = (wallet.closed_out.minor(), wallet.closed_out_no);
+        claim(ledger == row, &|| {
+            format!("wallet {id}: the ledger returned {ledger:?} since it was closed, its row says {row:?}")
+        });
+        claim(!wallet.is_closed() || (wallet.revoked && !wallet.is_good()), &|| {
+            format!("wallet {id}: it is closed and may go on")
+        });
+        claim(wallet.is_closed() || row.1 == 0, &|| {
+            format!("wallet {id}: it is open and was paid out as closed")
+        });
+    }
+    claim(returned.is_empty(), &|| {
+        "the ledger returned the balance of wallets that are not there".to_owned()
+    });
 }
 
 fn check_records(scan: &Scan, books: &Books, claim: &mut Claim<'_>) {

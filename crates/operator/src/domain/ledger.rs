@@ -76,6 +76,8 @@ pub enum Kind {
     Reverse = 9,
     /// A payment both refunded and taken: loss to clearing.
     Cover = 10,
+    /// The unspent balance of a closed wallet: wallet to float.
+    CloseOut = 11,
 }
 
 impl Kind {
@@ -91,6 +93,7 @@ impl Kind {
         Kind::Recovery,
         Kind::Reverse,
         Kind::Cover,
+        Kind::CloseOut,
     ];
 
     /// The kind with this number.
@@ -199,7 +202,7 @@ mod tests {
     #[test]
     fn kinds_keep_their_numbers() {
         let numbers: Vec<u8> = Kind::ALL.iter().map(|kind| *kind as u8).collect();
-        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
         assert_eq!(Kind::from_number(3), Some(Kind::Receive));
         assert_eq!(Account::parse("offline:12"), None);
     }

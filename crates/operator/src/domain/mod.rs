@@ -7,11 +7,15 @@
 //! | [`wallet`] | what the operator knows of a wallet |
 //! | [`journal`] | a statement read: its chain rebuilt, its signatures checked |
 //! | [`reconcile`] | a statement judged against what is known |
+//! | [`closing`] | the end of a wallet that is lost or closed |
+//! | [`holding`] | what one wallet holds, added up, and what is still awaited |
 //! | [`settle`] | the answer: resolutions, ceilings, standing |
 //! | [`reason`] | one reason and one owner for every item |
 //! | [`audit`] | whether all of it adds up |
 
 pub mod audit;
+pub mod closing;
+pub mod holding;
 pub mod journal;
 pub mod ledger;
 pub mod reason;

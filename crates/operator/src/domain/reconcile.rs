@@ -16,6 +16,7 @@ use counterfoil_wire::sync::{Outcome, Settlement, Standing};
 use counterfoil_wire::{Amount, Digest, KeyId, Wire};
 
 use super::bucket;
+use super::closing::{is_due, is_waiting};
 use super::journal::{Evidence, Item, Joint, Reading, signed_header};
 use super::ledger::{Account, Kind, Posting};
 use super::reason::Reason;
@@ -131,13 +132,15 @@ pub fn write_off(anchors: &Anchors, wallets: Vec<Wallet>, rules: &Rules, now_s: 
 }
 
 /// A statement that is not booked.
-struct Refused;
+#[derive(Debug)]
+pub(super) struct Refused;
 
-struct Desk<'a> {
-    anchors: &'a Anchors,
-    rules: &'a Rules,
-    now_s: u32,
-    out: Judgement,
+/// Where rows are judged and postings are made.
+pub(super) struct Desk<'a> {
+    pub(super) anchors: &'a Anchors,
+    pub(super) rules: &'a Rules,
+    pub(super) now_s: u32,
+    pub(super) out: Judgement,
 }
 
 /// What a wallet says it has, followed entry by entry.
@@ -243,12 +246,17 @@ impl Desk<'_> {
             Item::Reclaimed { payment, by, .. } => {
                 let record = self.out.set.records.get(payment).ok_or(Refused)?;
                 let (amount, fits) = (record.amount, record.payer == *own && record.payee == *by);
+                let is_back = record.has(bit::RETURNED);
                 // A terminal has no element: its decline lets nobody reclaim, the operator decides.
                 if !fits || !self.wallet(by)?.grade.has_element() {
                     return Err(Refused);
                 }
                 tally.plus(amount);
-                self.happened(*payment, Event::Reclaimed, bucket(own))
+                // Of a closed wallet the operator may have given it back by itself; the decline still says that its payee
+                // can have no claim.
+                let known = is_back && self.wallet(own)?.is_closed();
+                let event = if known { Event::Declined } else { Event::Reclaimed };
+                self.happened(*payment, event, bucket(own))
             }
             Item::Void => Ok(()),
             Item::Settled { settlement, funded, refunded, returned } => {
@@ -419,11 +427,12 @@ impl Desk<'_> {
         }
     }
 
-    /// Whether a key, not revoked yet, has accounted for more than evidence says it had. What payees alone showed is left
-    /// out: the payer's own receipts, which may cover it, are yet to come.
+    /// Whether a key that does not answer for its losses yet has accounted for more than evidence says it had. What payees
+    /// alone showed is left out: the payer's own receipts, which may cover it, are yet to come.
     fn is_below_zero(&self, key: &KeyId) -> bool {
         let WorkingSet { wallets, records, .. } = &self.out.set;
-        let Some(wallet) = wallets.get(key).filter(|wallet| !wallet.revoked) else { return false };
+        let unproven = |wallet: &&Wallet| !wallet.revoked || is_waiting(wallet, self.rules, self.now_s);
+        let Some(wallet) = wallets.get(key).filter(unproven) else { return false };
         let ahead =
             |record: &&Record| record.payer == *key && record.has(bit::DEBITED) && !record.has(bit::PAYER);
         let ahead = records.values().filter(ahead);
@@ -440,17 +449,11 @@ impl Desk<'_> {
 
     /// Opens a case once, suspends the key, and has it revoked where the reason calls for it.
     fn open(&mut self, key: KeyId, reason: Reason, evidence: Vec<u8>, payee: Option<KeyId>) {
-        let payee_psp =
-            payee.and_then(|payee| self.out.set.wallets.get(&payee)).map(|payee| payee.psp.clone());
+        let Some(bearer) = self.bearer(&key, payee) else { return };
         let Some(wallet) = self.out.set.wallets.get_mut(&key) else { return };
         wallet.standing = Standing::Suspended;
         if reason.revokes() {
             wallet.revoked = true;
-            let bearer = match self.rules.liability {
-                Liability::PayerPsp => wallet.psp.clone(),
-                Liability::SchemeFund => SCHEME.to_owned(),
-                Liability::PayeePsp => payee_psp.unwrap_or_else(|| wallet.psp.clone()),
-            };
             wallet.liable.get_or_insert(bearer);
         }
         let case = Case { key, reason, evidence };
@@ -459,8 +462,31 @@ impl Desk<'_> {
         }
     }
 
+    /// Who bears by the rules what `key` costs; `payee` is who is owed, where one is.
+    fn bearer(&self, key: &KeyId, payee: Option<KeyId>) -> Option<String> {
+        let psp_of = |key: &KeyId| self.out.set.wallets.get(key).map(|wallet| wallet.psp.clone());
+        Some(match self.rules.liability {
+            Liability::PayerPsp => psp_of(key)?,
+            Liability::SchemeFund => SCHEME.to_owned(),
+            Liability::PayeePsp => payee.and_then(|payee| psp_of(&payee)).or_else(|| psp_of(key))?,
+        })
+    }
+
+    /// A payment of a wallet whose unspent balance has been returned was claimed: somebody bears the difference, though
+    /// the wallet did no wrong.
+    fn claimed_late(&mut self, payer: KeyId, payee: KeyId) {
+        let late = |wallet: &&Wallet| wallet.liable.is_none() && is_due(wallet, self.rules, self.now_s);
+        if self.out.set.wallets.get(&payer).filter(late).is_none() {
+            return;
+        }
+        let bearer = self.bearer(&payer, Some(payee));
+        if let Some(wallet) = self.out.set.wallets.get_mut(&payer) {
+            wallet.liable = bearer;
+        }
+    }
+
     /// Takes one step of a payment. `from` is the bucket that reports it.
-    fn happened(&mut self, payment: Digest, event: Event, from: u16) -> Result<(), Refused> {
+    pub(super) fn happened(&mut self, payment: Digest, event: Event, from: u16) -> Result<(), Refused> {
         let WorkingSet { wallets, records, .. } = &mut self.out.set;
         let record = records.get_mut(&payment).ok_or(Refused)?;
         // All that was taken before the statement that closed it is in that statement: what turns up now was taken
@@ -472,7 +498,8 @@ impl Desk<'_> {
         let home = bucket(&record.payer);
         let mut postings = Vec::new();
         record.on(event, &mut postings).map_err(|_| Refused)?;
-        let (payee, equivocated, bytes) = (record.payee, record.is_equivocated(), record.payment.clone());
+        let (payer, payee) = (record.payer, record.payee);
+        let (equivocated, bytes) = (record.is_equivocated(), record.payment.clone());
         if from != home {
             let kind = if event == Event::Declined { 0 } else { Kind::Send as u8 };
             self.out.outbox.insert(Outgoing { bucket: from, payment, kind });
@@ -488,21 +515,23 @@ impl Desk<'_> {
             }
             self.post(posting);
         }
+        if taken {
+            self.claimed_late(payer, payee);
+        }
         if equivocated {
             self.open(payee, Reason::Equivocated, bytes, None);
         }
         Ok(())
     }
 
-    fn defund(&mut self, own: &KeyId, seq: u32, amount: Amount) -> Result<(), Refused> {
+    pub(super) fn defund(&mut self, own: &KeyId, seq: u32, amount: Amount) -> Result<(), Refused> {
         let wallet = self.wallet(own)?;
         let covered = wallet.shadow_or_zero() >= amount;
         if !covered {
             wallet.returned.push((seq, amount));
             return Ok(());
         }
-        let to = RailAccount::new(&wallet.psp, &wallet.account);
-        self.leave(own, Kind::Defund, seq, to, amount);
+        self.leave(own, Kind::Defund, seq, amount);
         Ok(())
     }
 
@@ -514,24 +543,35 @@ impl Desk<'_> {
             return;
         }
         wallet.paid_out = wallet.paid_out.plus(amount).unwrap_or(Amount::MAX);
-        let to = RailAccount::new(&wallet.psp, &wallet.account);
-        self.leave(own, Kind::PayOut, seq, to, amount);
+        self.leave(own, Kind::PayOut, seq, amount);
     }
 
-    fn leave(&mut self, own: &KeyId, kind: Kind, seq: u32, to: RailAccount, amount: Amount) {
-        let word = if kind == Kind::Defund { "defund" } else { "payout" };
-        let id = format!("{word}:{own}:{seq}");
+    /// Pays value of a wallet out to the account behind it. `number` names the order among those of its kind.
+    pub(super) fn leave(&mut self, own: &KeyId, kind: Kind, number: u32, amount: Amount) {
+        let Some(wallet) = self.out.set.wallets.get(own) else { return };
+        let to = RailAccount::new(&wallet.psp, &wallet.account);
+        let word = match kind {
+            Kind::CloseOut => "closeout",
+            Kind::PayOut => "payout",
+            _ => "defund",
+        };
+        let id = format!("{word}:{own}:{number}");
         let (debit, credit) = (Account::Offline(*own), Account::Float);
         let reference = sha256(id.as_bytes());
         self.moves(bucket(own), id, RailAccount::float(), to, amount);
         self.post(Posting { bucket: bucket(own), kind, reference, debit, credit, amount });
     }
 
-    /// What a proven cheat never had, somebody pays; what reaches it later is given back to whoever paid.
-    fn losses(&mut self) {
+    /// What a proven cheat never had, or a closed wallet no longer has, somebody pays; what reaches it later is given back
+    /// to whoever paid.
+    pub(super) fn losses(&mut self) {
+        let (rules, now_s) = (self.rules, self.now_s);
+        let answers = |wallet: &&Wallet| wallet.revoked && !is_waiting(wallet, rules, now_s);
         let revoked: Vec<KeyId> =
-            self.out.set.wallets.values().filter(|wallet| wallet.revoked).map(|wallet| wallet.id).collect();
+            self.out.set.wallets.values().filter(answers).map(|wallet| wallet.id).collect();
         for key in revoked {
+            self.overspent_beyond_return(key);
+            let Some(bearer) = self.bearer(&key, None) else { continue };
             let Some(wallet) = self.out.set.wallets.get_mut(&key) else { continue };
             let owed = u64::try_from(wallet.shadow.saturating_neg()).unwrap_or(0);
             let back = u64::try_from(wallet.shadow).unwrap_or(0).min(wallet.loss);
@@ -540,7 +580,7 @@ impl Desk<'_> {
             wallet.loss_no = wallet.loss_no.saturating_add(1);
             wallet.loss = wallet.loss.saturating_add(owed).saturating_sub(back);
             let id = format!("loss:{key}:{}", wallet.loss_no);
-            let bearer = wallet.liable.as_deref().unwrap_or(&wallet.psp);
+            let bearer = wallet.liable.get_or_insert(bearer);
             let fund = RailAccount::loss_fund(bearer, self.rules.loss_fund.as_str());
             let reference = sha256(id.as_bytes());
             let (loss, shadow, float) = (Account::Loss, Account::Offline(key), RailAccount::float());
@@ -551,11 +591,21 @@ impl Desk<'_> {
         }
     }
 
+    /// A closed wallet that leaves a greater loss than what was returned of it had spent more than it had.
+    fn overspent_beyond_return(&mut self, key: KeyId) {
+        let Some(wallet) = self.out.set.wallets.get(&key).filter(|wallet| wallet.is_closed()) else { return };
+        let returned = wallet.closed_out.minor();
+        let after = wallet.loss.saturating_add_signed(wallet.shadow.saturating_neg());
+        if wallet.loss <= returned && after > returned {
+            self.open(key, Reason::Overspent, Vec::new(), None);
+        }
+    }
+
     fn moves(&mut self, bucket: u16, id: String, from: RailAccount, to: RailAccount, amount: Amount) {
         self.out.moves.push(Move { bucket, id, from, to, amount });
     }
 
-    fn post(&mut self, posting: Posting) {
+    pub(super) fn post(&mut self, posting: Posting) {
         let minor = i64::try_from(posting.amount.minor()).unwrap_or(i64::MAX);
         for (account, change) in [(posting.debit, -minor), (posting.credit, minor)] {
             if let Account::Offline(key) = account

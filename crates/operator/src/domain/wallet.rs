@@ -63,6 +63,12 @@ pub struct Wallet {
     pub returned: Vec<(u32, Amount)>,
     /// Takings that were paid out and that the terminal has not deducted.
     pub paid_out: Amount,
+    /// When its PSP closed it, seconds since 1970; 0 while it is open.
+    pub closed_at_s: u32,
+    /// Unspent balance that was returned since it was closed.
+    pub closed_out: Amount,
+    /// How many times it was returned: names the next.
+    pub closed_out_no: u32,
 }
 
 impl Wallet {
@@ -74,6 +80,11 @@ impl Wallet {
     /// Its shadow where that is not below zero.
     pub fn shadow_or_zero(&self) -> Amount {
         Amount::new(u64::try_from(self.shadow).unwrap_or(0)).unwrap_or(Amount::MAX)
+    }
+
+    /// Whether its PSP closed it.
+    pub fn is_closed(&self) -> bool {
+        self.closed_at_s > 0
     }
 
     /// Whether it may go on.

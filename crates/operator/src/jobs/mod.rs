@@ -1,5 +1,5 @@
-//! What happens without a request: transfers that wait for the rail, fund orders that a crash left undecided, and
-//! revocations of keys whose certificates have ended. All of it is found in the store, so that nothing is lost with the
+//! What happens without a request: transfers that wait for the rail, fund orders that a crash left undecided, losses to be
+//! written off, returns of what closed wallets had not spent, and revocations of keys whose certificates have ended. All of it is found in the store, so that nothing is lost with the
 //! process.
 
 use std::time::Duration;

@@ -93,6 +93,9 @@ impl Service {
                 closed_before_s: 0,
                 returned: Vec::new(),
                 paid_out: Amount::ZERO,
+                closed_at_s: 0,
+                closed_out: Amount::ZERO,
+                closed_out_no: 0,
             };
             let (cert, issued) = self.certify(&mut wallet, Amount::ZERO)?;
             let settlement = Settlement {

@@ -33,7 +33,7 @@ impl Service {
     /// Does the fund order in `bytes`, once. Asked again it answers what it answered.
     ///
     /// # Errors
-    /// Those of [`open`]; [`Code::UnknownWallet`]; [`Code::KeyRevoked`] for a wallet that may not go on;
+    /// Those of [`open`]; [`Code::UnknownWallet`]; [`Code::WalletClosed`], [`Code::KeyRevoked`] for a wallet that may not go on;
     /// [`Code::RailRefused`], after which the order's number is used up; [`Code::IdempotencyReused`] for a number that
     /// another order had; [`Code::ValueOutOfRange`] for a number that is not the next, or an amount of zero;
     /// [`Code::RailUnavailable`].
@@ -49,6 +49,9 @@ impl Service {
                 Some(order) if order.digest == digest => order,
                 Some(_) => return Err(Code::IdempotencyReused.into()),
                 None => {
+                    if wallet.is_closed() {
+                        return Err(Code::WalletClosed.into());
+                    }
                     if !wallet.is_good() {
                         return Err(Code::KeyRevoked.into());
                     }

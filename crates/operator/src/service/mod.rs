@@ -1,5 +1,6 @@
 //! The operator's operations: each takes what a caller sent, decides through [`domain`](crate::domain), and writes once.
 
+mod closing;
 mod enrol;
 mod fund;
 mod lists;
@@ -141,7 +142,8 @@ impl Service {
         done
     }
 
-    /// Finishes what was ordered and not done: fund orders, rail transfers, revocations.
+    /// Finishes what was ordered and not done: fund orders, rail transfers, revocations. Does what has fallen due:
+    /// writes losses off and returns what closed wallets had not spent.
     ///
     /// # Errors
     /// [`Refusal::Store`], [`Refusal::System`], [`Refusal::Random`]. A rail that does not answer is asked again later.
@@ -155,6 +157,7 @@ impl Service {
                 }
             }
             self.write_off(desk)?;
+            self.close_out_all(desk)?;
             moves::move_money(desk)?;
             self.publish_revocations(desk)
         })

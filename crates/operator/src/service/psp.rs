@@ -55,12 +55,13 @@ impl Service {
     /// Has the wallet's next settlement unblock its PIN. `psp` is who asks; absent for the operator itself.
     ///
     /// # Errors
-    /// [`Code::UnknownWallet`], also for another PSP's wallet.
+    /// [`Code::UnknownWallet`], also for another PSP's wallet; [`Code::WalletClosed`].
     pub fn unblock(&self, psp: Option<&str>, key: &KeyId) -> Result<(), Refusal> {
         self.exclusively(|desk| {
-            let wallet = desk.store.wallet(key)?;
-            let mut wallet =
-                wallet.filter(|wallet| psp.is_none_or(|psp| psp == wallet.psp)).ok_or(Code::UnknownWallet)?;
+            let mut wallet = self.wallet_of(desk.store.as_ref(), psp, key)?;
+            if wallet.is_closed() {
+                return Err(Code::WalletClosed.into());
+            }
             wallet.pin_unblock = true;
             Ok(desk.store.commit(&Batch { wallets: vec![wallet], ..Batch::default() })?)
         })

@@ -145,7 +145,7 @@ impl Service {
 }
 
 /// Moves what a judgement appends into `batch`; the rows that it changed are left.
-fn appended(judgement: Judgement, batch: &mut Batch, now_s: u32) -> WorkingSet {
+pub(super) fn appended(judgement: Judgement, batch: &mut Batch, now_s: u32) -> WorkingSet {
     batch.postings = judgement.postings;
     batch.moves = judgement.moves;
     batch.outbox = judgement.outbox;
@@ -154,7 +154,7 @@ fn appended(judgement: Judgement, batch: &mut Batch, now_s: u32) -> WorkingSet {
 }
 
 /// Rows that are new or not as they were.
-fn changed<K: Ord, V: PartialEq>(
+pub(super) fn changed<K: Ord, V: PartialEq>(
     before: &std::collections::BTreeMap<K, V>,
     after: std::collections::BTreeMap<K, V>,
 ) -> Vec<V> {

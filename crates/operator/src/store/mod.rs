@@ -14,6 +14,7 @@ use counterfoil_wire::proof::SignedHeader;
 use counterfoil_wire::{Amount, Digest, KeyId, PublicKey};
 
 use crate::domain::audit::Scan;
+use crate::domain::holding::Rows;
 use crate::domain::ledger::Posting;
 use crate::domain::reconcile::{Case, Move, Outgoing, WorkingSet};
 use crate::domain::record::Record;
@@ -52,6 +53,21 @@ pub struct Needs {
     pub heads_from: u32,
     /// Wallets whose newest certificate is wanted.
     pub certs: BTreeSet<KeyId>,
+}
+
+impl Needs {
+    /// What looking after a wallet without a statement needs: its payments that are open, and their payees.
+    pub fn of_wallet(own: KeyId) -> Self {
+        Self {
+            own,
+            wallets: BTreeSet::new(),
+            records: BTreeSet::new(),
+            neighbours: Vec::new(),
+            settlements: Vec::new(),
+            heads_from: u32::MAX,
+            certs: BTreeSet::new(),
+        }
+    }
 }
 
 /// An answered enrolment or statement. Number 0 is the enrolment.
@@ -250,6 +266,12 @@ pub trait Store: Send {
 
     /// Wallets in good standing whose key ended before `ended_before_s` and that spent more than evidence covers.
     fn overdue(&self, ended_before_s: u32) -> Result<Vec<Wallet>, StoreError>;
+
+    /// Closed wallets that hold or owe something, or that sent payments which came to rest nowhere.
+    fn closed_with_rest(&self) -> Result<Vec<KeyId>, StoreError>;
+
+    /// What is known of one wallet, for adding it up.
+    fn holding_rows(&self, key: &KeyId) -> Result<Option<Rows>, StoreError>;
 
     /// Unexpired certificates of revoked keys at `now_s`.
     fn revoked_certificates(&self, now_s: u32) -> Result<Vec<(Issued, u32)>, StoreError>;

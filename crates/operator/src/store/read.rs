@@ -9,10 +9,11 @@ use rusqlite::{Connection, Row, params};
 
 use super::rows::{Sql, amount, digest, key_id, record};
 use super::sqlite::SqliteStore;
-use super::{Needs, Order, OrderState, Revocation, Store, StoreError};
-use crate::domain::bucket;
+use super::{Needs, Order, OrderState, Revocation, Store, StoreError, scan};
+use crate::domain::holding::{Rows, is_move_of};
 use crate::domain::reconcile::{Move, WorkingSet};
 use crate::domain::record::{Record, bit};
+use crate::domain::{bucket, ledger};
 
 pub(super) fn gather(store: &SqliteStore, needs: &Needs) -> Result<WorkingSet, StoreError> {
     let mut set = WorkingSet::default();
@@ -105,6 +106,33 @@ fn certificates(db: &Connection, needs: &Needs, set: &mut WorkingSet) -> Result<
         }
     }
     Ok(())
+}
+
+/// Everything that adding one wallet up looks at.
+pub(super) fn holding_rows(store: &SqliteStore, key: &KeyId) -> Result<Option<Rows>, StoreError> {
+    let Some(wallet) = store.wallet(key)? else { return Ok(None) };
+    let db = &store.db;
+    let home = bucket(key);
+    let account = ledger::Account::Offline(*key).to_string();
+    // Whatever touches a wallet's account is posted in its own bucket.
+    let mut find =
+        db.prepare_cached("select * from ledger where bucket = ?1 and (debit = ?2 or credit = ?2)")?;
+    let postings = find.query_and_then(params![home, account], scan::posting)?.collect::<Result<_, _>>()?;
+    let mut find =
+        db.prepare_cached("select * from record where bucket = ?1 and payer = ?2 and bits & ?3 = 0")?;
+    let mut outgoing = Vec::new();
+    for found in find.query_and_then(params![home, key.0, bit::CREDITED | bit::RETURNED], record)? {
+        let found = found?;
+        let until_s = store.wallet(&found.payee)?.map_or(0, |payee| payee.cert_until_s);
+        outgoing.push((found, until_s));
+    }
+    // Written out, so that the index of payments in flight is used.
+    let mut find = db.prepare_cached("select * from record where payee = ?1 and bits & 96 = 0")?;
+    let incoming = find.query_and_then(params![key.0], record)?.collect::<Result<_, _>>()?;
+    let orders = store.pending_orders()?.into_iter().filter(|order| order.wallet == *key);
+    let orders = orders.map(|order| (order.number, order.amount)).collect();
+    let moves = pending_moves(db)?.into_iter().filter(|order| is_move_of(order, key)).collect();
+    Ok(Some(Rows { wallet, postings, outgoing, incoming, orders, moves }))
 }
 
 pub(super) fn order(row: &Row<'_>) -> Result<Order, StoreError> {

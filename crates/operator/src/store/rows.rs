@@ -56,7 +56,8 @@ pub(super) fn key_id(row: &Row<'_>, column: &str) -> rusqlite::Result<KeyId> {
 pub(super) const WALLET: &str = "select * from wallet where bucket = ?1 and id = ?2";
 
 pub(super) const PUT_WALLET: &str = "insert into wallet values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-    ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)
+    ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29,
+    ?30, ?31, ?32)
     on conflict (bucket, id) do update set spent = excluded.spent, acked_seq = excluded.acked_seq,
     acked = excluded.acked, claimed = excluded.claimed, funding_applied = excluded.funding_applied,
     funding_total = excluded.funding_total, order_no = excluded.order_no, shadow = excluded.shadow,
@@ -64,7 +65,8 @@ pub(super) const PUT_WALLET: &str = "insert into wallet values (?1, ?2, ?3, ?4, 
     revoked = excluded.revoked, pin_unblock = excluded.pin_unblock, cert_from_s = excluded.cert_from_s,
     cert_until_s = excluded.cert_until_s, synced_at_s = excluded.synced_at_s,
     closed_below = excluded.closed_below, closed_before_s = excluded.closed_before_s, returned = excluded.returned,
-    paid_out = excluded.paid_out";
+    paid_out = excluded.paid_out, closed_at_s = excluded.closed_at_s, closed_out = excluded.closed_out,
+    closed_out_no = excluded.closed_out_no";
 
 pub(super) fn put_wallet(statement: &mut rusqlite::Statement<'_>, wallet: &Wallet) -> Result<(), StoreError> {
     let returned: Vec<(u32, u64)> =
@@ -100,6 +102,9 @@ pub(super) fn put_wallet(statement: &mut rusqlite::Statement<'_>, wallet: &Walle
         wallet.closed_before_s,
         returned,
         Sql(wallet.paid_out),
+        wallet.closed_at_s,
+        Sql(wallet.closed_out),
+        wallet.closed_out_no,
     ])?;
     Ok(())
 }
@@ -139,6 +144,9 @@ pub(super) fn wallet(row: &Row<'_>) -> Result<Wallet, StoreError> {
         closed_before_s: row.get("closed_before_s")?,
         returned: returned.collect::<Option<_>>().ok_or_else(damaged)?,
         paid_out: amount(row, "paid_out")?,
+        closed_at_s: row.get("closed_at_s")?,
+        closed_out: amount(row, "closed_out")?,
+        closed_out_no: row.get("closed_out_no")?,
     })
 }
 

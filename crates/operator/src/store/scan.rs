@@ -48,7 +48,7 @@ pub(super) fn scan(db: &mut Connection) -> Result<Scan, StoreError> {
     })
 }
 
-fn posting(row: &Row<'_>) -> Result<Posting, StoreError> {
+pub(super) fn posting(row: &Row<'_>) -> Result<Posting, StoreError> {
     let damaged = || StoreError::Damaged("ledger");
     let account = |column| Account::parse(&row.get::<_, String>(column).ok()?);
     Ok(Posting {

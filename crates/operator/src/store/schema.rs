@@ -1,7 +1,7 @@
 //! Tables. A later version adds a migration and never changes one that was released.
 
 /// Migrations in order; `user_version` counts those that were run.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, CLOSED_WALLETS];
 
 const FIRST: &str = "
 create table setting (
@@ -81,3 +81,53 @@ create table activation (
     used integer not null, primary key (bucket, code)
 ) without rowid;
 ";
+
+/// 96 is `bit::CREDITED | bit::RETURNED`: of all payments, the index has those that came to rest nowhere.
+const CLOSED_WALLETS: &str = "
+alter table wallet add column closed_at_s integer not null default 0;
+alter table wallet add column closed_out integer not null default 0;
+alter table wallet add column closed_out_no integer not null default 0;
+create index wallet_closed on wallet (bucket, id) where closed_at_s > 0;
+create index record_in_flight on record (payee, bucket) where bits & 96 = 0;
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{SqliteStore, Store};
+    use counterfoil_wire::KeyId;
+
+    #[test]
+    fn a_file_of_the_first_version_is_read_as_it_was_and_no_wallet_in_it_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("operator.db");
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.execute_batch(FIRST).unwrap();
+        db.pragma_update(None, "user_version", 1).unwrap();
+        let (bucket, key) = (crate::domain::bucket(&KeyId([7; 32])), [7u8; 32]);
+        db.execute(
+            "insert into wallet values (?1, ?2, ?2, 'alpha', 'ann', '', 3, 1, 0, 0, ?2, 0, 0, 0, 0, 5, 0, 0, null, 0, 0,
+             0, 0, 0, 0, 0, 0, '[]', 0)",
+            rusqlite::params![bucket, key],
+        )
+        .unwrap();
+        drop(db);
+        for _ in 0..2 {
+            let store = SqliteStore::open(&path).unwrap();
+            let wallet = store.wallet(&KeyId(key)).unwrap().unwrap();
+            assert_eq!((wallet.shadow, wallet.is_closed(), wallet.closed_out_no), (5, false, 0));
+            assert_eq!(store.closed_with_rest().unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn the_index_of_payments_in_flight_is_of_the_bits_that_it_names() {
+        use crate::domain::record::bit;
+        assert_eq!(bit::CREDITED | bit::RETURNED, 96);
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("operator.db")).unwrap();
+        let plan = "explain query plan select * from record where payee = x'00' and bits & 96 = 0";
+        let used: String = store.db.query_row(plan, [], |row| row.get("detail")).unwrap();
+        assert!(used.contains("record_in_flight"), "{used}");
+    }
+}

@@ -14,7 +14,9 @@ use super::{
 };
 use crate::domain::audit::Scan;
 use crate::domain::bucket;
+use crate::domain::holding::Rows;
 use crate::domain::reconcile::{Move, WorkingSet};
+use crate::domain::record::bit;
 use crate::domain::wallet::Wallet;
 
 /// The bucket of what is the whole scheme's.
@@ -147,6 +149,20 @@ impl Store for SqliteStore {
             .db
             .prepare_cached("select * from wallet where shadow < 0 and not revoked and cert_until_s < ?1")?;
         find.query_and_then(params![ended_before_s], wallet)?.collect()
+    }
+
+    fn closed_with_rest(&self) -> Result<Vec<KeyId>, StoreError> {
+        let mut find = self.db.prepare_cached(
+            "select id from wallet where closed_at_s > 0 and (shadow <> 0 or exists (select 1 from record
+             where record.bucket = wallet.bucket and record.payer = wallet.id and bits & ?1 = ?2))",
+        )?;
+        let at_rest_or_told = bit::PAYER | bit::CREDITED | bit::RETURNED;
+        let rows = find.query_map(params![at_rest_or_told, bit::PAYER], |row| row.get::<_, Sql<KeyId>>(0))?;
+        Ok(rows.map(|row| row.map(|key| key.0)).collect::<Result<_, _>>()?)
+    }
+
+    fn holding_rows(&self, key: &KeyId) -> Result<Option<Rows>, StoreError> {
+        read::holding_rows(self, key)
     }
 
     fn revoked_certificates(&self, now_s: u32) -> Result<Vec<(Issued, u32)>, StoreError> {

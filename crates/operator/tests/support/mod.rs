@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use counterfoil_operator::{AuditReport, InitOptions, Refusal, Service, init};
+use counterfoil_rail::{Account, SimulatedRail};
 use counterfoil_ta::TrustedApp;
 use counterfoil_ta::api::{Command, Overview, Reply, Response};
 use counterfoil_ta::env::{Batch, Env, Freshness, Store, StoreError};
@@ -71,7 +72,19 @@ impl World {
     }
 
     pub fn wallet(&self, psp: &str, account: &str, grade: Grade, es256: bool) -> Wallet {
-        let mut wallet = Wallet::new(self.clock.clone());
+        self.wallet_with_clock(psp, account, grade, es256, self.clock.clone())
+    }
+
+    /// A wallet whose device has a clock of its own.
+    pub fn wallet_with_clock(
+        &self,
+        psp: &str,
+        account: &str,
+        grade: Grade,
+        es256: bool,
+        clock: Arc<AtomicU32>,
+    ) -> Wallet {
+        let mut wallet = Wallet::new(clock);
         let name = if grade == Grade::Terminal { "Shop" } else { "" };
         let root = self.service.scheme().anchors.root.clone();
         let name = Name::new(name).unwrap();
@@ -81,6 +94,18 @@ impl World {
         let settlement = self.service.enrol(psp, account, None, &enrolment.0).unwrap();
         wallet.run(&Command::Settle { settlement: Bytes(settlement) }).unwrap();
         wallet
+    }
+
+    /// Lets the operator's jobs run, and audits.
+    pub fn jobs(&self) -> AuditReport {
+        self.service.catch_up().unwrap();
+        self.sound()
+    }
+
+    /// What an account has on the rail.
+    pub fn on_rail(&self, psp: &str, account: &str) -> u64 {
+        let rail = SimulatedRail::snapshot(&self.path.join("rail.db")).unwrap();
+        rail.balance(&Account::new(psp, account)).unwrap()
     }
 
     pub fn person(&self, account: &str) -> Wallet {

@@ -1,9 +1,9 @@
 //! What the counter makes of crashes, copies, and its own loss.
 
 use crate::model::{contents, put};
-use counterfoil_ta::env::{Freshness, Store, StoreError};
+use counterfoil_ta::env::{Batch, Freshness, Store, StoreError};
 use counterfoil_tre::store::{StaleReason, StoreFault, StoreOpenError};
-use counterfoil_tre::testing::{FaultyMedium, Operation, Survival, open_store};
+use counterfoil_tre::testing::{FaultyMedium, Files, Operation, Survival, open_store};
 use counterfoil_tre::{Counter, CounterKind};
 
 fn wallet() -> FaultyMedium {
@@ -200,4 +200,108 @@ fn a_failed_counter_is_a_fault_not_a_panic() {
     medium.cut_at(advance, 0);
     assert!(matches!(open_store(&medium, "w", true), Err(StoreOpenError::Fault(StoreFault::Counter(_)))));
     assert!(medium.counter().read().is_err());
+}
+
+/// What an enrolment on stale state commits: everything is deleted, one record is new.
+fn anew(old: &[&str]) -> Batch {
+    let mut batch = Batch::new();
+    old.iter().for_each(|key| batch.delete(*key));
+    batch.put("key", b"fresh");
+    batch
+}
+
+/// A wallet's folder in each way in which it can be stale, with files of before that must never fit again.
+fn stale_folders() -> Vec<(FaultyMedium, Vec<Files>)> {
+    let medium = wallet();
+    let copy = medium.files();
+    let mut store = open_store(&medium, "w", true).unwrap();
+    store.commit(&put("balance", b"0")).unwrap();
+    store.commit(&put("secret", b"old")).unwrap();
+    drop(store);
+    let newest = medium.files();
+    let [older, back, lost, removed] = [(); 4].map(|()| medium.fork());
+    older.put_files(&copy);
+    back.set_counter(0);
+    lost.replace_counter([2; 16]);
+    removed.put_files(&Files::new());
+    [older, back, lost, removed].map(|folder| (folder, vec![copy.clone(), newest.clone()])).into()
+}
+
+#[test]
+fn a_stale_store_that_begins_anew_is_proven_again_and_no_copy_of_before_is() {
+    for (medium, before) in stale_folders() {
+        let mut store = open_store(&medium, "w", true).unwrap();
+        assert_eq!(store.freshness(), Freshness::Stale);
+        store.commit(&anew(&["balance", "secret"])).unwrap();
+        // It goes on in the same run, as after any opening.
+        store.commit(&put("cert", b"1")).unwrap();
+        drop(store);
+        for n in 0..3u8 {
+            let mut store = open_store(&medium, "w", true).unwrap();
+            assert_eq!(store.freshness(), Freshness::Proven);
+            let held: Vec<Vec<u8>> = contents(&store).into_keys().collect();
+            assert!(!held.contains(&b"balance".to_vec()) && !held.contains(&b"secret".to_vec()));
+            assert_eq!(store.get(b"key").unwrap().unwrap(), b"fresh");
+            store.commit(&put("n", &[n])).unwrap();
+        }
+        let goes_on = medium.files();
+        for copy in &before {
+            medium.put_files(copy);
+            assert_eq!(open_store(&medium, "w", true).unwrap().freshness(), Freshness::Stale);
+        }
+        medium.put_files(&goes_on);
+        assert_eq!(open_store(&medium, "w", true).unwrap().freshness(), Freshness::Proven);
+    }
+}
+
+#[test]
+fn a_power_cut_while_it_begins_anew_leaves_the_old_wallet_stale_or_the_new_one_whole() {
+    for (which, (medium, before)) in stale_folders().into_iter().enumerate() {
+        let counter_was_set_back = which == 1;
+        let batch = anew(&["balance", "secret"]);
+        let old = contents(&open_store(&medium, "w", true).unwrap());
+        medium.clear_history();
+        let dry = medium.fork();
+        open_store(&dry, "w", true).unwrap().commit(&batch).unwrap();
+        for (index, operation) in dry.history().iter().enumerate() {
+            for step in 0..=operation.steps() {
+                for survival in
+                    [Survival::Nothing, Survival::Everything, Survival::Zeros, Survival::Mixed(step as u64)]
+                {
+                    let at = (which, index, operation, step, survival);
+                    let medium = medium.fork();
+                    medium.cut_at(index, step);
+                    if let Ok(mut store) = open_store(&medium, "w", true) {
+                        assert!(store.commit(&batch).is_err(), "{at:?}");
+                    }
+                    medium.power_cycle(survival);
+                    let mut store = open_store(&medium, "w", true).unwrap();
+                    let (held, proven) = (contents(&store), store.freshness() == Freshness::Proven);
+                    let began = held.contains_key(&b"key"[..]);
+                    if began {
+                        assert_eq!(held.len(), 1, "{at:?}: something of the old wallet is left");
+                        // A counter on its way back up may still be behind.
+                        assert!(proven || counter_was_set_back, "{at:?}");
+                    } else {
+                        assert!(!proven && held == old, "{at:?}");
+                    }
+                    // Whatever was cut, asking again ends in a fresh state that stays fresh.
+                    if !proven {
+                        let keys = [&["balance", "secret"][..], &["key"]].concat();
+                        store.commit(&anew(&keys)).unwrap();
+                    }
+                    drop(store);
+                    medium.power_cycle(Survival::Nothing);
+                    let store = open_store(&medium, "w", true).unwrap();
+                    assert_eq!((store.freshness(), contents(&store).len()), (Freshness::Proven, 1), "{at:?}");
+                    drop(store);
+                    for copy in &before {
+                        medium.put_files(copy);
+                        let store = open_store(&medium, "w", true).unwrap();
+                        assert_eq!(store.freshness(), Freshness::Stale, "{at:?}");
+                    }
+                }
+            }
+        }
+    }
 }
