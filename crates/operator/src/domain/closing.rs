@@ -113,8 +113,11 @@ mod tests {
     use crate::domain::ledger::{Account, Books, Posting};
     use crate::domain::reconcile::Move;
     use crate::domain::record::{Record, bit};
+    use counterfoil_trust::SigningKey;
+    use counterfoil_trust::x509::issue_root;
+    use counterfoil_wire::cert::Name;
     use counterfoil_wire::rules::{Liability, Preset};
-    use counterfoil_wire::{Amount, Digest, PublicKey};
+    use counterfoil_wire::{Algorithm, Amount, Digest, PublicKey};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -124,6 +127,12 @@ mod tests {
 
     fn minor(minor: u64) -> Amount {
         Amount::new(minor).unwrap()
+    }
+
+    fn anchors() -> Anchors {
+        let key = SigningKey::from_secret(Algorithm::EdDsa, &[1; 32]).unwrap();
+        let root = issue_root(Name::new("root").unwrap(), 0, 1, &key, &[0; 32]);
+        Anchors::new(root).unwrap()
     }
 
     fn wallet(id: KeyId, grade: Grade) -> Wallet {
@@ -223,11 +232,11 @@ mod tests {
         }
 
         fn at_desk(&mut self, run: impl FnOnce(&mut Desk<'_>)) {
-            let scheme = KeyId([0; 32]);
+            let anchors = anchors();
             let set = std::mem::take(&mut self.set);
             let out = Judgement { set, ..Judgement::default() };
             let rules = self.rules.clone();
-            let mut desk = Desk { scheme: &scheme, rules: &rules, now_s: self.now_s, out };
+            let mut desk = Desk { anchors: &anchors, rules: &rules, now_s: self.now_s, out };
             run(&mut desk);
             desk.losses();
             self.commit(desk.out);
@@ -235,7 +244,7 @@ mod tests {
 
         fn close_out(&mut self) {
             let set = std::mem::take(&mut self.set);
-            let out = close_out(&KeyId([0; 32]), LOST, set, &self.rules, self.now_s);
+            let out = close_out(&anchors(), LOST, set, &self.rules, self.now_s);
             self.commit(out);
         }
 

@@ -5,53 +5,8 @@
 //! form appears in the signed part of the DER, and each form gives its own DER; so whoever alters one field has to forge
 //! a signature, and there is no second compact form of one certificate. Nothing here reads DER.
 //!
-//! # Two tiers
-//! The operator's root certifies *authorities*: issuers (a PSP's certificate authority) and signers (the operator's
-//! online key). Issuers certify wallets and terminals. Any of the keys may be Ed25519 or P-256, and either kind may
-//! certify the other.
-//!
-//! # Fields
-//!
-//! | field | root | authority | wallet |
-//! |---|---|---|---|
-//! | serial number | `01 ‖ 0 ‖ not_before_s ‖ key id`, 20 bytes | `01 ‖ since ‖ not_before_s ‖ key id`, 20 bytes | `01 ‖ status_index ‖ not_before_s`, 9 bytes |
-//! | signature | of the issuer's key: `id-Ed25519` (RFC 8410) or `ecdsa-with-SHA256` (RFC 5758) | | |
-//! | issuer | as subject | root's subject | authority's subject |
-//! | validity | UTCTime through 2049, GeneralizedTime after | | |
-//! | subject | `CN=name` | `OU=issuer` or `signer`, `CN=name`, `serialNumber=`key id | `O=name` if there is one, `CN=`key id |
-//! | public key | Ed25519 (RFC 8410), or P-256 as an uncompressed point (RFC 5480) | | |
-//! | authorityKeyIdentifier | own key id | root's | authority's |
-//! | subjectKeyIdentifier | key id | key id | key id |
-//! | basicConstraints, critical | CA, pathLen 1 | issuer: CA, pathLen 0; signer: absent | absent |
-//! | keyUsage, critical | digitalSignature, keyCertSign, cRLSign | issuer: keyCertSign, cRLSign; signer: digitalSignature | digitalSignature |
-//! | certificatePolicies | absent | one for each grade that it may certify | one, its grade |
-//! | private extension | absent | `arc.2.2` | `arc.2.1` |
-//!
-//! Extensions stand in this order. A *key id* is the SHA-256 of the key's bytes as they travel (for P-256 the compressed
-//! point), in names as 64 lower-case hexadecimal digits, which is all that X.520 allows a common name to hold. Serial
-//! numbers start with the byte 1, so that they are positive and of fixed length; an authority's is cut off after 20
-//! bytes (RFC 5280 section 4.1.2.2), which keeps 88 bits of the key id. Text is UTF8String, an authority's
-//! `serialNumber` PrintableString. Two issuers of one PSP differ in their keys and so in their names: verifiers that
-//! look an issuer up by name alone find the right one.
-//!
-//! # Object identifiers
-//! `arc` is `1.2.840.113556.1.8000.2554.58422.2065.17960.20230.36162.15446492.11144818`, made from the UUID
-//! e4360811-4628-4f06-8d42-ebb1dcaa0e72 by the rule that Microsoft published for private identifiers. Every number in it
-//! is below 2^31. `2.25.`UUID has one of 128 bits, and Go's `crypto/x509`, for one, refuses a whole certificate over it.
-//!
-//! | identifier | meaning |
-//! |---|---|
-//! | `arc.1.`n | policy: the key is of the [`Grade`] with number n |
-//! | `arc.2.1` | extension `SEQUENCE { statusIndex INTEGER, currency INTEGER, ceiling INTEGER }`: where revocation lists speak of the key; ISO 4217 number; minor units |
-//! | `arc.2.2` | extension `SEQUENCE { role INTEGER, since INTEGER, grades INTEGER, indexFirst INTEGER, indexLast INTEGER }`: the fields of [`AuthorityCert`] |
-//!
-//! Neither extension is critical, so that a verifier that knows nothing of Counterfoil accepts every certificate
-//! (RFC 5280 section 4.2 makes it refuse unknown critical ones). A verifier that enforces their meaning is this one.
-//!
-//! # What is checked beyond the signature
-//! Validity must not run past the 32 bits that time has here, and must lie inside the issuer's, so that one look at a
-//! wallet's own window covers the chain. A wallet's grade and status index must be among those that its issuer was
-//! given. Roots and authorities have a name.
+//! `spec/certificates.md` is the profile: every field of both forms, the object identifiers, the rule by which the DER is
+//! rebuilt, and what is checked beyond the signature. This module follows it; a change to one is a change to the other.
 
 mod crl;
 mod der;

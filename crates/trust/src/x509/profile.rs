@@ -250,7 +250,7 @@ fn hex_digits(id: &KeyId) -> Vec<u8> {
     id.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]).collect()
 }
 
-/// Serial number of a wallet's certificate, big-endian. See the module's text.
+/// Serial number of a wallet's certificate, big-endian. See spec/certificates.md.
 pub(super) fn wallet_serial(status_index: u32, not_before_s: u32) -> [u8; 9] {
     let low = (u64::from(status_index) << 32) | u64::from(not_before_s);
     let mut serial = [1; 9];
@@ -258,7 +258,7 @@ pub(super) fn wallet_serial(status_index: u32, not_before_s: u32) -> [u8; 9] {
     serial
 }
 
-/// Serial number of a certificate that the root issued, big-endian. See the module's text.
+/// Serial number of a certificate that the root issued, big-endian. See spec/certificates.md.
 pub(super) fn root_issued_serial(since: u32, not_before_s: u32, key: &PublicKey) -> [u8; 20] {
     let parts = since.to_be_bytes().into_iter().chain(not_before_s.to_be_bytes()).chain(key_id(key).0);
     let mut serial = [1; 20];
