@@ -5,14 +5,20 @@
 
 mod support;
 
+use counterfoil_ta::api::{Command, Reply};
 use counterfoil_trust::{SigningKey, open, seal};
 use counterfoil_wire::cert::WalletCert;
 use counterfoil_wire::codec::Dec;
 use counterfoil_wire::header::Signer;
+use counterfoil_wire::lists::RevocationList;
 use counterfoil_wire::message::{Payment, Request};
+use counterfoil_wire::proof::Gossip;
 use counterfoil_wire::rules::{Limits, Preset};
+use counterfoil_wire::sync::Settlement;
 use counterfoil_wire::{Algorithm, Bytes, Code, Digest, Wire};
-use support::{HEDGE, Wallet, World, amount};
+use support::{HEDGE, START_S, Wallet, World, amount};
+
+const DAY_S: u32 = 86_400;
 
 fn world(edit: fn(&mut Limits)) -> World {
     let mut rules = Preset::Permissive.rules();
@@ -61,6 +67,11 @@ impl Thief {
     }
 }
 
+fn hear(wallet: &mut Wallet, revocation: Bytes) -> Result<Reply, Code> {
+    let gossip = Gossip { revocation: Some(revocation), trust: None, proofs: vec![], headers: vec![] };
+    wallet.run(&Command::GossipIn { gossip: Bytes(gossip.to_message()) })
+}
+
 // What a stolen key can create.
 
 #[test]
@@ -90,4 +101,49 @@ fn one_payee_takes_no_more_than_the_room_under_a_ceiling() {
     }
     assert_eq!(w.b.balance(), before + taken);
     assert!((50_000..=100_000).contains(&taken), "{taken}");
+}
+
+// Time.
+
+/// A list that a thief of the operator's online key signs: number and time as the thief likes.
+fn poisoned_list(w: &World, issued_at_s: u32) -> Bytes {
+    let list = RevocationList { number: 50, issued_at_s, since: 0, added: vec![], removed: vec![] };
+    Bytes(w.operator.sign(&list).to_bytes())
+}
+
+#[test]
+fn poisoned_time_in_a_list_closes_nothing_for_good() {
+    let mut w = World::new();
+    let list = poisoned_list(&w, START_S + 2_000 * DAY_S);
+    hear(&mut w.b, list).unwrap();
+    let request = w.c.request(Some(10));
+    assert_eq!(w.b.pay(&request, None, None), Err(Code::CertificateExpired), "until it syncs");
+    w.operator.sync(&mut w.b);
+    assert_eq!(w.b.show().time_bound_s, START_S);
+    w.operator.sync(&mut w.b);
+    let request = w.b.request(Some(10));
+    let payment = w.a.pay(&request, None, None).unwrap();
+    w.b.accept(&payment).expect("a sync set the time right, and nothing was promised by the wrong one");
+}
+
+#[test]
+fn poisoned_time_in_a_settlement_closes_no_more_than_a_certificates_life() {
+    let mut w = World::new();
+    let until_s = w.b.show().cert.unwrap().not_after_s();
+    let pending = w.b.message(&Command::Statement {}).unwrap();
+    let answer = w.operator.settle(&pending);
+    let mut body = open::<Settlement>(&answer.0).unwrap().body;
+    // The online key is stolen, and an issuer's is not.
+    (body.time_s, body.cert) = (START_S + 2_000 * DAY_S, None);
+    let forged = Bytes(w.operator.sign(&body).to_bytes());
+    w.b.run(&Command::Settle { settlement: forged }).unwrap();
+    for _ in 0..2 {
+        w.operator.sync(&mut w.b);
+    }
+    w.set_time(until_s - DAY_S);
+    w.operator.sync(&mut w.a);
+    w.operator.sync(&mut w.b);
+    let request = w.b.request(Some(10));
+    let payment = w.a.pay(&request, None, None).unwrap();
+    w.b.accept(&payment).expect("whoever renewed since is heard");
 }
