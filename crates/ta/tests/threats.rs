@@ -5,18 +5,18 @@
 
 mod support;
 
-use counterfoil_ta::api::{Command, Reply};
-use counterfoil_trust::{SigningKey, open, seal};
-use counterfoil_wire::cert::WalletCert;
-use counterfoil_wire::codec::Dec;
-use counterfoil_wire::header::Signer;
-use counterfoil_wire::lists::RevocationList;
-use counterfoil_wire::message::{Payment, Request};
-use counterfoil_wire::proof::Gossip;
+use counterfoil_ta::api::{Command, PaymentState, Reply};
+use counterfoil_trust::{SigningKey, judge, open, seal};
+use counterfoil_wire::cert::{Grade, WalletCert};
+use counterfoil_wire::codec::{Dec, Enc};
+use counterfoil_wire::header::{CONTEXT, Envelope, Purpose, Signer};
+use counterfoil_wire::lists::{RevocationList, TrustList};
+use counterfoil_wire::message::{Body, HeaderParts, Payment, Receipt, Request};
+use counterfoil_wire::proof::{Gossip, Proof};
 use counterfoil_wire::rules::{Limits, Preset};
 use counterfoil_wire::sync::Settlement;
-use counterfoil_wire::{Algorithm, Bytes, Code, Digest, Wire};
-use support::{HEDGE, START_S, Wallet, World, amount};
+use counterfoil_wire::{Algorithm, Bytes, Code, Digest, Error, Wire};
+use support::{HEDGE, PIN, START_S, Wallet, World, amount};
 
 const DAY_S: u32 = 86_400;
 
@@ -146,4 +146,439 @@ fn poisoned_time_in_a_settlement_closes_no_more_than_a_certificates_life() {
     let request = w.b.request(Some(10));
     let payment = w.a.pay(&request, None, None).unwrap();
     w.b.accept(&payment).expect("whoever renewed since is heard");
+}
+
+#[test]
+fn a_host_clock_far_ahead_at_every_step() {
+    let mut w = World::new();
+    w.b.device.now_s.set(u32::MAX);
+    let reference = w.b.reference();
+    let ask = Command::Request { amount: Some(amount(10)), standing: false, reference };
+    assert_eq!(w.b.run(&ask), Err(Code::OwnCertificateExpired), "no request outlives its certificate");
+    w.b.device.now_s.set(START_S + 13 * DAY_S);
+    let request = w.b.request(Some(10));
+    let payment = w.a.pay(&request, None, None).unwrap();
+    w.operator.sync(&mut w.b);
+    assert_eq!(w.b.show().time_bound_s, START_S, "nothing of the clock is kept");
+    w.b.device.now_s.set(START_S);
+    w.b.accept(&payment).unwrap();
+    w.operator.sync(&mut w.b);
+    assert_eq!((w.a.balance(), w.b.balance()), (49_990, 50_010));
+}
+
+#[test]
+fn a_payers_clock_turned_back_does_not_renew_its_certificate() {
+    let mut w = World::new();
+    w.set_time(START_S + 15 * DAY_S);
+    w.operator.sync(&mut w.b);
+    // The payer's own element believes its clock; the payee's does not.
+    w.a.device.now_s.set(START_S);
+    let request = w.b.request(Some(10));
+    w.operator.now_s = START_S;
+    let reference = w.a.reference();
+    let pay = Command::Pay { request: request.clone(), amount: None, pin: None, reference };
+    let early = w.a.run(&pay);
+    assert_eq!(early, Err(Code::CertificateNotYetValid), "the payee has renewed");
+    let code = w.t.standing_request();
+    let payment = w.a.pay(&code, Some(10), None).unwrap();
+    assert_eq!(w.t.accept(&payment), Err(Code::CertificateExpired));
+}
+
+// Lists, rules and versions taken back.
+
+#[test]
+fn older_rules_and_older_lists_replace_nothing() {
+    let mut w = World::new();
+    let old_rules = w.operator.rules.clone();
+    w.operator.rules.number = 2;
+    w.operator.rules.limits.iter_mut().for_each(|l| l.payment_max = amount(100));
+    w.operator.sync(&mut w.a);
+    let code = w.t.standing_request();
+    assert_eq!(w.a.pay(&code, Some(101), None), Err(Code::PaymentTooLarge));
+    // A settlement that carries the first rules again: by a fault of the operator, or by its stolen key.
+    w.operator.rules = old_rules;
+    w.operator.sync(&mut w.a);
+    assert_eq!(w.a.pay(&code, Some(101), None), Err(Code::PaymentTooLarge));
+    // A trust list that the root signed, older than the one held, and one that the online key signed.
+    let older = TrustList { number: 1, issued_at_s: START_S, authorities: vec![] };
+    let newer = TrustList { number: 9, ..older.clone() };
+    let (older, by_signer) = (w.operator.sign_by_root(&older), w.operator.sign(&newer));
+    let tell = |wallet: &mut Wallet, envelope: &Envelope| {
+        let trust = Some(Bytes(envelope.to_bytes()));
+        let gossip = Gossip { revocation: None, trust, proofs: vec![], headers: vec![] };
+        wallet.run(&Command::GossipIn { gossip: Bytes(gossip.to_message()) }).map(|_| ())
+    };
+    assert_eq!(tell(&mut w.a, &older), Ok(()));
+    assert_eq!(tell(&mut w.a, &by_signer), Err(Code::WrongScheme));
+    w.a.pay(&code, Some(100), None).expect("the authorities are those that stood");
+}
+
+/// A body with the fields of a receipt, for another purpose.
+struct Lookalike(Receipt);
+
+impl Wire for Lookalike {
+    fn encode(&self, e: &mut Enc) {
+        self.0.encode(e);
+    }
+    fn decode(d: &mut Dec<'_>) -> Result<Self, Error> {
+        Ok(Self(d.get()?))
+    }
+}
+
+impl Body for Lookalike {
+    const PURPOSE: Purpose = Purpose::Request;
+    fn header_parts(&self) -> HeaderParts {
+        self.0.header_parts()
+    }
+}
+
+#[test]
+fn a_signature_for_another_purpose_another_scheme_or_another_version() {
+    let mut w = World::new();
+    let thief = Thief::rob(&mut w.c);
+    let request = w.c.request(Some(10));
+    let payment = w.a.pay(&request, None, None).unwrap();
+    let scheme = w.operator.anchors.scheme;
+    let payment_id = open::<Payment>(&payment.0).unwrap().id(&scheme);
+    let body = Receipt { payment: payment_id, seq: 7, prev: Digest::NONE };
+    let signer = || Signer::Key(thief.key.public());
+    let confirm = |w: &mut World, envelope: &Envelope| w.a.confirm(&Bytes(envelope.to_bytes()));
+    // A genuine signature over the same fields, made for a request.
+    let mut lookalike = seal(&scheme, &thief.key, &HEDGE, &Lookalike(body.clone()), signer(), None).0;
+    lookalike.purpose = Purpose::Receipt;
+    assert_eq!(confirm(&mut w, &lookalike), Err(Code::BadSignature));
+    // For another scheme.
+    let foreign = counterfoil_wire::KeyId([5; 32]);
+    let foreign = seal(&foreign, &thief.key, &HEDGE, &body, signer(), None).0;
+    assert_eq!(confirm(&mut w, &foreign), Err(Code::BadSignature));
+    // For another version of the protocol.
+    let genuine = seal(&scheme, &thief.key, &HEDGE, &body, signer(), None).0;
+    let header = open::<Receipt>(&genuine.to_bytes()).unwrap().header;
+    let mut other = counterfoil_trust::to_be_signed(&scheme, &header);
+    let at = other.windows(CONTEXT.len()).position(|bytes| bytes == CONTEXT.as_bytes()).unwrap();
+    *other.get_mut(at + CONTEXT.len() - 1).unwrap() = b'0';
+    let signature = thief.key.sign(&other, &HEDGE);
+    let downgraded = Envelope { signature, ..genuine.clone() };
+    assert_eq!(confirm(&mut w, &downgraded), Err(Code::BadSignature));
+    confirm(&mut w, &genuine).unwrap();
+}
+
+// A code, a request, and who stands where.
+
+#[test]
+fn two_tills_with_one_code() {
+    let mut w = World::new();
+    // Two tills with one key: the store of one was copied to the other.
+    let mut second = Wallet::new(77);
+    let code = w.t.standing_request();
+    second.restore(w.t.snapshot());
+    let payment = w.a.pay(&code, Some(500), None).unwrap();
+    let (first, other) = (w.t.accept(&payment).unwrap(), second.accept(&payment).unwrap());
+    w.a.confirm(&first).unwrap();
+    w.a.confirm(&other).unwrap();
+    assert_eq!(w.a.balance(), 49_500, "paid once, however many tills say thank you");
+    // From here on the two journals part, and whoever sees a header of each has the proof.
+    let payments = [1, 2].map(|minor| w.a.pay(&code, Some(minor), None).unwrap());
+    let receipts = [w.t.accept(&payments[0]).unwrap(), second.accept(&payments[1]).unwrap()];
+    let [first, second] = receipts.map(|receipt| open::<Receipt>(&receipt.0).unwrap().signed_header());
+    let cert = w.t.show().cert.unwrap();
+    judge(&w.operator.anchors, &Proof { cert, first, second }).expect("two receipts with one number");
+    // Two tills with a key each: a code names one of them.
+    let code = w.b.standing_request();
+    let payment = w.a.pay(&code, Some(500), None).unwrap();
+    assert_eq!(w.t.accept(&payment), Err(Code::NotAddressedHere));
+}
+
+#[test]
+fn a_request_relayed_to_another_payer() {
+    let mut w = World::new();
+    // Somebody at the till of t has an unsuspecting customer elsewhere pay t's request.
+    let reference = w.t.reference();
+    let request = Command::Request { amount: Some(amount(700)), standing: false, reference };
+    let request = w.t.message(&request).unwrap();
+    let relayed = request.clone();
+    let payment = w.a.pay(&relayed, None, None).unwrap();
+    assert_eq!(w.a.show().payments[0].peer_name.as_str(), "Café Blau", "who is paid is shown, not who asked");
+    for thief in [&mut w.b, &mut w.c] {
+        assert_eq!(thief.accept(&payment), Err(Code::NotAddressedHere));
+    }
+    w.t.accept(&payment).unwrap();
+    assert_eq!((w.a.balance(), w.t.balance()), (49_300, 700), "the value is where the signature says");
+}
+
+#[test]
+fn two_sessions_at_once_spend_one_balance_once() {
+    let mut w = World::new();
+    let (first, second) = (w.b.request(Some(25_000)), w.c.request(Some(25_000)));
+    let code = w.t.standing_request();
+    // Both payees wait, neither has answered, and a third is asked for.
+    let one = w.a.pay(&first, None, Some(PIN)).unwrap();
+    let two = w.a.pay(&second, None, Some(PIN)).unwrap();
+    assert_eq!(w.a.pay(&code, Some(1), None), Err(Code::InsufficientFunds));
+    // The answers cross: each resolves its own payment and no other.
+    let declined = w.c.decline(&two).unwrap();
+    let receipt = w.b.accept(&one).unwrap();
+    w.a.reclaim(&declined).unwrap();
+    w.a.confirm(&receipt).unwrap();
+    assert_eq!(w.a.reclaim(&declined).map(|_| ()), Ok(()), "told again");
+    assert_eq!((w.a.balance(), w.b.balance(), w.c.balance()), (25_000, 75_000, 0));
+}
+
+// PIN.
+
+#[test]
+fn an_unblocked_pin_is_unblocked_once() {
+    let mut w = World::new();
+    let request = w.b.request(Some(6_000));
+    let wrong = |w: &mut World| {
+        for _ in 0..3 {
+            assert_eq!(w.a.pay(&request, None, Some("0000")), Err(Code::PinWrong));
+        }
+        assert_eq!(w.a.pay(&request, None, Some(PIN)), Err(Code::PinBlocked));
+    };
+    wrong(&mut w);
+    w.operator.sync(&mut w.a);
+    assert_eq!(w.a.show().pin_tries, Some(0), "a sync alone unblocks nothing");
+    let key = w.a.show().key;
+    w.operator.unblock.insert(key);
+    let pending = w.a.message(&Command::Statement {}).unwrap();
+    let settlement = w.operator.settle(&pending);
+    w.a.run(&Command::Settle { settlement: settlement.clone() }).unwrap();
+    wrong(&mut w);
+    // The settlement that unblocked it, shown again: right away, with a statement open, and after the next sync.
+    let replay = Command::Settle { settlement };
+    assert!(matches!(w.a.run(&replay), Ok(Reply::Settled { again: true, .. })));
+    w.a.message(&Command::Statement {}).unwrap();
+    assert!(matches!(w.a.run(&replay), Ok(Reply::Settled { again: true, .. })));
+    w.operator.sync(&mut w.a);
+    assert!(w.a.run(&replay).is_err());
+    assert_eq!(w.a.show().pin_tries, Some(0));
+}
+
+#[test]
+fn a_right_pin_in_the_owners_hand_is_all_that_brings_tries_back() {
+    let mut w = World::new();
+    let request = w.b.request(Some(6_000));
+    assert_eq!(w.a.pay(&request, None, Some("0000")), Err(Code::PinWrong));
+    assert_eq!(w.a.pay(&request, None, Some("0001")), Err(Code::PinWrong));
+    // Everything else that a thief can do with the phone: sync, be paid, pay below the limit, take back, be told.
+    w.operator.sync(&mut w.a);
+    let small = w.b.request(Some(10));
+    let payment = w.a.pay(&small, None, None).unwrap();
+    let decline = w.b.decline(&payment).unwrap();
+    w.a.reclaim(&decline).unwrap();
+    w.b.gossip_to(&mut w.a).unwrap();
+    let settled = w.a.message(&Command::Statement {}).unwrap();
+    let settled = w.operator.settle(&settled);
+    w.a.run(&Command::Settle { settlement: settled }).unwrap();
+    w.a.reopen();
+    assert_eq!(w.a.show().pin_tries, Some(1));
+    assert_eq!(w.a.pay(&request, None, Some("0002")), Err(Code::PinWrong));
+    assert_eq!(w.a.pay(&request, None, Some(PIN)), Err(Code::PinBlocked));
+}
+
+// Staged value.
+
+#[test]
+fn laundering_staged_value_through_payment_decline_and_refund() {
+    for refunded_by_operator in [false, true] {
+        // Only funded value may be spent; c has been paid 1,000 and was funded 300.
+        let mut w = world(|l| l.respend_percent = 0);
+        w.operator.fund(&mut w.c, 300).unwrap();
+        let request = w.c.request(Some(1_000));
+        let payment = w.a.pay(&request, None, None).unwrap();
+        w.c.accept(&payment).unwrap();
+        for _ in 0..3 {
+            let request = w.b.request(Some(300));
+            let payment = w.c.pay(&request, None, None).unwrap();
+            if refunded_by_operator {
+                // What comes back by a settlement is staged as it was; the sync itself settles what came before it.
+                let pending = w.c.message(&Command::Statement {}).unwrap();
+                let later = w.c.request(Some(500));
+                let more = w.a.pay(&later, None, None).unwrap();
+                w.c.accept(&more).unwrap();
+                w.b.decline(&payment).unwrap();
+                w.operator.sync(&mut w.b);
+                let answer = w.operator.settle(&pending);
+                w.c.run(&Command::Settle { settlement: answer }).unwrap();
+                let show = w.c.show();
+                assert_eq!(show.received, amount(500), "what came after the statement is staged");
+                assert_eq!(show.spendable, show.funded);
+                break;
+            }
+            let decline = w.b.decline(&payment).unwrap();
+            w.c.reclaim(&decline).unwrap();
+            let show = w.c.show();
+            assert_eq!((show.funded, show.received), (amount(300), amount(1_000)));
+            assert_eq!(show.spendable, amount(300));
+        }
+        let too_much = w.c.show().funded.minor() + 1;
+        let request = w.b.request(Some(too_much));
+        assert_eq!(w.c.pay(&request, None, None), Err(Code::RespendShare));
+    }
+}
+
+#[test]
+fn laundering_staged_value_through_a_friend() {
+    // Half of what is received may be spent. A friend pays it back and forth: each hop halves it.
+    let mut w = world(|l| l.respend_percent = 50);
+    let request = w.c.request(Some(8_000));
+    let payment = w.a.pay(&request, None, Some(PIN)).unwrap();
+    w.c.accept(&payment).unwrap();
+    let mut friend = Wallet::new(50);
+    w.operator.enrol(&mut friend, Algorithm::EdDsa, Grade::VirtualSe, Some(PIN));
+    let mut hops = vec![];
+    for _ in 0..6 {
+        let [from, to] = if hops.len() % 2 == 0 { [&mut w.c, &mut friend] } else { [&mut friend, &mut w.c] };
+        let most = from.show().spendable.minor();
+        let request = to.request(Some(most + 1));
+        assert_eq!(from.pay(&request, None, Some(PIN)), Err(Code::RespendShare));
+        let request = to.request(Some(most));
+        let payment = from.pay(&request, None, Some(PIN)).unwrap();
+        to.accept(&payment).unwrap();
+        hops.push(most);
+    }
+    assert_eq!(hops, [4_000, 2_000, 1_000, 500, 250, 125]);
+}
+
+// Holding limit.
+
+#[test]
+fn evading_the_holding_limit_by_delaying_acceptance() {
+    let mut w = world(|l| l.balance_max = amount(50_000));
+    let request = w.c.request(Some(20_000));
+    let kept_back = w.a.pay(&request, None, Some(PIN)).unwrap();
+    // C's host keeps the payment from the element, and fills the purse to the brim.
+    w.operator.fund(&mut w.c, 50_000).unwrap();
+    let code = w.c.standing_request();
+    let refused = w.b.pay(&code, Some(1), None).unwrap();
+    assert_eq!(w.c.accept(&refused), Err(Code::BalanceTooLarge));
+    // Shown too early it is declined for good; shown when there is room it is within the limit.
+    let to_t = w.t.standing_request();
+    w.c.pay(&to_t, Some(20_000), Some(PIN)).unwrap();
+    w.c.accept(&kept_back).unwrap();
+    assert_eq!(w.c.balance(), 50_000);
+    // It cannot be kept back for ever: with the payer's certificate it ends, and goes back to the payer.
+    let request = w.c.request(Some(100));
+    let kept_back = w.a.pay(&request, None, None).unwrap();
+    w.set_time(START_S + 15 * DAY_S);
+    for _ in 0..3 {
+        w.operator.sync(&mut w.c);
+        w.operator.sync(&mut w.a);
+    }
+    assert_eq!(w.c.accept(&kept_back), Err(Code::CertificateExpired));
+    assert_eq!(w.a.balance(), 30_000);
+}
+
+#[test]
+fn orders_reclaims_and_refunds_in_flight_pass_the_holding_limit_by_what_was_ones_own() {
+    let mut w = world(|l| l.balance_max = amount(50_000));
+    // A full purse, a payment in flight, and an order for the room that it leaves.
+    let request = w.b.request(Some(20_000));
+    let payment = w.a.pay(&request, None, Some(PIN)).unwrap();
+    let reference = w.a.reference();
+    let order = w.a.message(&Command::FundOrder { amount: amount(20_000), reference }).unwrap();
+    let reference = w.a.reference();
+    let more = Command::FundOrder { amount: amount(1), reference };
+    assert_eq!(w.a.run(&more), Err(Code::OrderPending));
+    let decline = w.b.decline(&payment).unwrap();
+    w.a.reclaim(&decline).unwrap();
+    w.operator.take_order(&order);
+    w.operator.sync(&mut w.a);
+    // By as much as was in flight, and no more comes in before it has left.
+    assert_eq!(w.a.balance(), 70_000);
+    let reference = w.a.reference();
+    let more = Command::FundOrder { amount: amount(1), reference };
+    assert_eq!(w.a.run(&more), Err(Code::BalanceTooLarge));
+    let request = w.a.request(Some(1));
+    let payment = w.b.pay(&request, None, None).unwrap();
+    assert_eq!(w.a.accept(&payment), Err(Code::BalanceTooLarge));
+}
+
+// Withheld and exhausted.
+
+#[test]
+fn a_wallet_that_never_syncs_runs_dry() {
+    let mut w = world(|l| {
+        l.sync_count_max = 3;
+        l.offline_max_s = 4 * DAY_S;
+    });
+    let code = w.t.standing_request();
+    for _ in 0..3 {
+        w.a.pay(&code, Some(1), None).unwrap();
+    }
+    assert_eq!(w.a.pay(&code, Some(1), None), Err(Code::CountSinceSync));
+    w.b.device.now_s.set(START_S + 4 * DAY_S + 1);
+    assert_eq!(w.b.pay(&code, Some(1), None), Err(Code::OfflineTooLong));
+    // A broken element minds neither; its payees mind its certificate.
+    let thief = Thief::rob(&mut w.a);
+    w.set_time(START_S + 14 * DAY_S + 1);
+    let payment = thief.payment(&w, &code, 1, thief.spent + 10, 50);
+    assert_eq!(w.t.accept(&payment), Err(Code::CertificateExpired));
+}
+
+#[test]
+fn what_a_wallet_remembers_is_bounded() {
+    let mut w = World::new();
+    // References: a host that names a new operation each time.
+    for _ in 0..1_100 {
+        let reference = w.t.reference();
+        let ask = Command::Request { amount: Some(amount(1)), standing: false, reference };
+        if w.t.message(&ask).is_err() {
+            w.operator.now_s += 3 * 3600;
+            w.t.device.now_s.set(w.operator.now_s);
+            w.operator.sync(&mut w.t);
+        }
+    }
+    let count = |wallet: &Wallet, letter: u8| {
+        wallet.device.records.borrow().keys().filter(|key| key.first() == Some(&letter)).count()
+    };
+    assert!((1_000..=1_024).contains(&count(&w.t, b'r')), "{}", count(&w.t, b'r'));
+    assert!(count(&w.t, b'q') <= 64);
+    // Decided payments and their headers: until the payers' certificates have ended.
+    let code = w.b.standing_request();
+    for _ in 0..10 {
+        let payment = w.a.pay(&code, Some(1), None).unwrap();
+        w.b.accept(&payment).unwrap();
+    }
+    assert_eq!((count(&w.b, b'i'), count(&w.b, b'h')), (10, 10));
+    w.set_time(START_S + 15 * DAY_S);
+    for _ in 0..3 {
+        w.operator.sync(&mut w.b);
+        w.operator.sync(&mut w.a);
+    }
+    assert_eq!((count(&w.b, b'i'), count(&w.b, b'h')), (0, 0));
+    // Payments sent, at rest.
+    assert_eq!((count(&w.a, b'o'), count(&w.a, b'y'), count(&w.a, b'x')), (0, 0, 0));
+}
+
+// Declines that are not to be trusted.
+
+#[test]
+fn a_decline_of_a_payee_that_is_revoked_or_proven_waits_for_the_operator() {
+    let mut w = World::new();
+    let request = w.b.request(Some(700));
+    let payment = w.a.pay(&request, None, None).unwrap();
+    let decline = w.b.decline(&payment).unwrap();
+    let key = w.b.show().key;
+    w.operator.revoke(&key);
+    let list = w.operator.revocation_list();
+    hear(&mut w.a, list).unwrap();
+    assert_eq!(w.a.reclaim(&decline), Err(Code::DeclineNeedsOperator));
+    let shown = w.a.show().payments;
+    assert_eq!(shown[0].state, PaymentState::Unresolved);
+    assert_eq!(w.a.balance(), 49_300);
+}
+
+#[test]
+fn the_online_key_alone_makes_no_certificate() {
+    let mut w = World::new();
+    let pending = w.a.message(&Command::Statement {}).unwrap();
+    let answer = w.operator.settle(&pending);
+    let mut body = open::<Settlement>(&answer.0).unwrap().body;
+    body.cert.as_mut().unwrap().ceiling = amount(9_000_000);
+    let forged = Bytes(w.operator.sign(&body).to_bytes());
+    let before = w.a.snapshot();
+    assert_eq!(w.a.run(&Command::Settle { settlement: forged }), Err(Code::BadCertificate));
+    assert!(w.a.snapshot() == before);
 }
