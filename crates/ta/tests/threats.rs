@@ -377,43 +377,63 @@ fn a_right_pin_in_the_owners_hand_is_all_that_brings_tries_back() {
     assert_eq!(w.a.pay(&request, None, Some(PIN)), Err(Code::PinBlocked));
 }
 
+#[test]
+fn a_thief_without_the_pin_has_what_the_window_allows() {
+    let mut w = world(|l| {
+        (l.no_pin_max, l.no_pin_total_max) = (amount(1_000), amount(2_500));
+        (l.window_total_max, l.window_count_max) = (amount(20_000), 7);
+    });
+    let code = w.t.standing_request();
+    let mut stolen = 0;
+    for _ in 0..10 {
+        for minor in [1_001, 1_000, 1_000, 1_000, 500] {
+            stolen += u64::from(w.a.pay(&code, Some(minor), None).is_ok()) * minor;
+        }
+        // The thief syncs, which the rules let start the total anew.
+        w.operator.sync(&mut w.a);
+    }
+    assert_eq!(stolen, 6_000, "seven payments, none above the limit, in one window");
+    assert_eq!(w.a.pay(&code, Some(1), None), Err(Code::WindowCount));
+    let reference = w.a.reference();
+    let defund = Command::Defund { amount: amount(1), pin: None, reference };
+    assert_eq!(w.a.run(&defund), Err(Code::PinRequired));
+}
+
 // Staged value.
 
 #[test]
 fn laundering_staged_value_through_payment_decline_and_refund() {
     for refunded_by_operator in [false, true] {
-        // Only funded value may be spent; c has been paid 1,000 and was funded 300.
-        let mut w = world(|l| l.respend_percent = 0);
+        // A tenth of what is received may be spent; c was funded 300 and has been paid 1,000.
+        let mut w = world(|l| l.respend_percent = 10);
         w.operator.fund(&mut w.c, 300).unwrap();
         let request = w.c.request(Some(1_000));
         let payment = w.a.pay(&request, None, None).unwrap();
         w.c.accept(&payment).unwrap();
-        for _ in 0..3 {
-            let request = w.b.request(Some(300));
-            let payment = w.c.pay(&request, None, None).unwrap();
-            if refunded_by_operator {
-                // What comes back by a settlement is staged as it was; the sync itself settles what came before it.
-                let pending = w.c.message(&Command::Statement {}).unwrap();
-                let later = w.c.request(Some(500));
-                let more = w.a.pay(&later, None, None).unwrap();
-                w.c.accept(&more).unwrap();
-                w.b.decline(&payment).unwrap();
-                w.operator.sync(&mut w.b);
-                let answer = w.operator.settle(&pending);
-                w.c.run(&Command::Settle { settlement: answer }).unwrap();
-                let show = w.c.show();
-                assert_eq!(show.received, amount(500), "what came after the statement is staged");
-                assert_eq!(show.spendable, show.funded);
-                break;
-            }
+        let request = w.b.request(Some(400));
+        let payment = w.c.pay(&request, None, None).unwrap();
+        let spendable = if refunded_by_operator {
+            // The settlement covers what came before its statement, and the refund is what it was: a part is staged.
+            let pending = w.c.message(&Command::Statement {}).unwrap();
+            let later = w.c.request(Some(500));
+            let more = w.a.pay(&later, None, None).unwrap();
+            w.c.accept(&more).unwrap();
+            w.b.decline(&payment).unwrap();
+            w.operator.sync(&mut w.b);
+            let answer = w.operator.settle(&pending);
+            w.c.run(&Command::Settle { settlement: answer }).unwrap();
+            let show = w.c.show();
+            assert_eq!((show.funded, show.received), (amount(1_200), amount(600)));
+            1_250
+        } else {
             let decline = w.b.decline(&payment).unwrap();
             w.c.reclaim(&decline).unwrap();
             let show = w.c.show();
             assert_eq!((show.funded, show.received), (amount(300), amount(1_000)));
-            assert_eq!(show.spendable, amount(300));
-        }
-        let too_much = w.c.show().funded.minor() + 1;
-        let request = w.b.request(Some(too_much));
+            300
+        };
+        assert_eq!(w.c.show().spendable, amount(spendable));
+        let request = w.b.request(Some(spendable + 1));
         assert_eq!(w.c.pay(&request, None, None), Err(Code::RespendShare));
     }
 }
