@@ -7,14 +7,15 @@ mod support;
 
 use counterfoil_operator::domain::reason::Reason;
 use counterfoil_ta::api::{Command, Reply};
-use counterfoil_trust::{SigningKey, open, seal};
-use counterfoil_wire::cert::{Grade, WalletCert};
+use counterfoil_trust::x509::issue_wallet;
+use counterfoil_trust::{SigningKey, key_id, open, seal};
+use counterfoil_wire::cert::{Grade, Name, WalletCert};
 use counterfoil_wire::codec::Dec;
 use counterfoil_wire::header::{Envelope, Signer};
 use counterfoil_wire::message::{Payment, Request};
 use counterfoil_wire::rules::Rules;
-use counterfoil_wire::sync::{Settlement, Standing, Statement};
-use counterfoil_wire::{Algorithm, Bytes, Code, Digest, KeyId, Wire};
+use counterfoil_wire::sync::{Entry, Settlement, Standing, Statement};
+use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Currency, Digest, KeyId, Reference, Signature, Wire};
 use support::{Wallet, World, amount};
 
 /// A key taken out of a wallet of the EdDSA kind.
@@ -180,14 +181,23 @@ fn a_payment_within_what_the_payers_journal_accounts_for_revokes_its_key() {
 #[test]
 fn a_gap_in_a_journal_or_an_entry_left_out() {
     type Edit = fn(&mut Statement);
-    let edits: [Edit; 4] = [
-        // Continues a place that was never settled.
-        |s| s.after_prev = Digest([9; 32]),
-        // The payment is left out, and the numbers close up behind it.
+    let edits: [Edit; 5] = [
+        // All since the last settlement is forgotten, and what is told begins at a place that never was.
+        |s| {
+            s.entries.clear();
+            (s.after_prev, s.prev, s.seq) = (Digest([9; 32]), Digest([9; 32]), s.after_seq + 1);
+            (s.funded, s.funding_total) = (Amount::ZERO, Amount::ZERO);
+            s.spent = s.spent.minus(amount(700)).unwrap();
+        },
+        // The payment alone is left out, and numbers and claims are as if it had never been.
         |s| {
             s.entries.remove(1);
             s.seq -= 1;
+            s.funded = amount(5_000);
+            s.spent = s.spent.minus(amount(700)).unwrap();
         },
+        // Another entry stands in its place.
+        |s| s.entries[1] = Entry::Defund { amount: amount(700), reference: Reference([3; 32]) },
         // The payment is told and its effect is not.
         |s| s.funded = amount(5_000),
         // Less was ever paid than was.
@@ -347,4 +357,59 @@ fn holding_more_than_the_limit_by_taking_back_lets_nothing_more_in() {
     world.sync(&mut ann).unwrap();
     let report = world.sound();
     assert_eq!((report.offline, report.loss), (i128::from(limit) + 5_010, 0));
+}
+
+// A broken PSP.
+
+/// A payer that the operator never enrolled, certified with a PSP's own key.
+fn off_the_books(world: &World) -> Thief {
+    let keys = std::fs::read_dir(world.path.join("keys")).unwrap().flatten().map(|entry| entry.path());
+    let is_alphas = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().to_lowercase();
+        name.starts_with("alpha") && name.contains("ed")
+    };
+    let text = std::fs::read_to_string(keys.into_iter().find(is_alphas).unwrap()).unwrap();
+    let hex = text.split_whitespace().last().unwrap();
+    let byte = |at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
+    let issuer_key = SigningKey::from_secret(Algorithm::EdDsa, &std::array::from_fn(byte)).unwrap();
+    let anchors = &world.service.scheme().anchors;
+    let issuer = anchors.find_issuer(&key_id(&issuer_key.public())).unwrap();
+    let key = SigningKey::from_secret(Algorithm::EdDsa, &[42; 32]).unwrap();
+    let cert = WalletCert {
+        issuer: key_id(&issuer.key),
+        not_before_s: support::START_S,
+        lifetime_h: 300,
+        status_index: issuer.index_first + 77,
+        grade: Grade::VirtualSe,
+        currency: Currency::EUR,
+        ceiling: amount(100_000),
+        key: key.public(),
+        name: Name::default(),
+        signature: Signature([0; 64]),
+    };
+    let cert = issue_wallet(cert, &issuer_key, issuer, &[1; 32]);
+    Thief { scheme: anchors.scheme, key, cert }
+}
+
+#[test]
+fn a_key_that_a_psp_certified_on_its_own_creates_nothing_in_the_books() {
+    let world = World::new();
+    let (mut ann, mut bob, mut eve) = (world.person("ann"), world.person("bob"), world.person("eve"));
+    world.fund(&mut ann, 5_000);
+    let stranger = off_the_books(&world);
+    // Whoever is offered its payment and declines it goes on as before.
+    let request = bob.request(700);
+    bob.decline(&stranger.payment(&request, 700, 700, 1));
+    ann.pay_to(&mut bob, 300, true);
+    world.sync(&mut bob).unwrap();
+    assert_eq!((bob.balance(), bob.is_suspended()), (300, false));
+    assert_eq!(accused(&world), []);
+    // Whoever takes it, in league or not, is for its PSP to look at: nothing is credited and nothing leaves.
+    let request = eve.request(700);
+    eve.accept(&stranger.payment(&request, 700, 1_400, 2)).unwrap();
+    eve.defund(700).unwrap();
+    world.sync(&mut eve).unwrap();
+    assert_eq!(accused(&world), [(eve.id().to_string(), Reason::Gap, false)]);
+    let report = world.sound();
+    assert_eq!((report.defunded, report.offline, report.loss), (0, 5_000, 0));
 }

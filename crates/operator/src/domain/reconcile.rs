@@ -240,6 +240,10 @@ impl Desk<'_> {
                 self.happened(evidence.id, Event::Taken, bucket(own))
             }
             Item::Declined(evidence) => {
+                // A key that a PSP certified on its own account: nothing moves, and who declined it did no wrong.
+                if !self.out.set.wallets.contains_key(&evidence.payer) {
+                    return Ok(());
+                }
                 self.known(evidence)?;
                 self.happened(evidence.id, Event::Declined, bucket(own))
             }
