@@ -118,6 +118,36 @@ fn a_colluding_payee_that_takes_one_interval_many_times() {
 }
 
 #[test]
+fn receipts_of_a_colluding_payee_shown_by_its_payer() {
+    // The payee claims one branch and the payer's journal has the other with a receipt, in either order.
+    for payee_first in [true, false] {
+        let world = World::new();
+        let (mut ann, mut eve) = (world.person("ann"), world.person("eve"));
+        world.fund(&mut ann, 4_000);
+        let thief = Thief::rob(&world, &mut ann);
+        let request = eve.request(4_000);
+        let hidden = thief.payment(&request, 4_000, thief.floor() + 4_000, 100);
+        let receipt = eve.accept(&hidden).unwrap();
+        let request = eve.request(4_000);
+        let journaled = ann.pay(&request).unwrap();
+        ann.confirm(&forgetful(&eve).accept(&journaled).unwrap());
+        let statement = ann.message(&Command::Statement {}).unwrap();
+        let statement = thief.statement(&statement, |s| s.receipts.push(receipt.clone()));
+        if payee_first {
+            world.sync(&mut eve).unwrap();
+        }
+        world.service.settle(&statement.0).unwrap();
+        if !payee_first {
+            world.sync(&mut eve).unwrap();
+        }
+        let report = world.sound();
+        // What is not credited is in flight, and comes back to who bore it.
+        assert_eq!((report.offline, report.loss - report.in_flight), (4_000, 0), "{payee_first}");
+        assert!(accused(&world).contains(&(ann.id().to_string(), Reason::Forked, true)));
+    }
+}
+
+#[test]
 fn a_colluding_payee_that_takes_what_no_certificate_covers() {
     let world = World::new();
     let (mut ann, eve) = (world.person("ann"), world.person("eve"));

@@ -190,8 +190,11 @@ impl Desk<'_> {
             }
         }
         for shown in &reading.receipts {
-            let record = self.out.set.records.get(&shown.payment);
-            if record.is_some_and(|record| record.payee == shown.by) {
+            // Of a payment that is in dispute the payee's own journal must speak: payer and payee may be in league.
+            let theirs = self.out.set.records.get(&shown.payment).is_some_and(|record| {
+                record.payee == shown.by && !record.has(bit::FORKED) && !record.is_equivocated()
+            });
+            if theirs {
                 let _ = self.happened(shown.payment, Event::ReceiptShown, bucket(&reading.wallet));
             }
         }
@@ -513,8 +516,9 @@ impl Desk<'_> {
         let from = evidence.body.spent.minus_or_zero(evidence.body.amount);
         // What it had closed before this statement it may have forgotten; what it closes with it, not yet.
         let closed_s = self.wallet(own)?.closed_before_s;
-        let remembered =
-            |other: &&Record| other.payee == *own && other.has(bit::PAYEE) && other.payer_until_s >= closed_s;
+        let remembered = |other: &&Record| {
+            other.payee == *own && other.has(bit::PAYEE | bit::RECEIPT) && other.payer_until_s >= closed_s
+        };
         let known = self.out.set.records.values().filter(remembered);
         let contradicted = known.filter(|other| contradict(evidence, other)).count() > 0;
         Ok(evidence.cert.ceiling.minus_or_zero(from) <= room && !contradicted)
