@@ -14,7 +14,7 @@ use counterfoil_wire::lists::{RevocationList, TrustList};
 use counterfoil_wire::message::{Body, HeaderParts, Payment, Receipt, Request};
 use counterfoil_wire::proof::{Gossip, Proof};
 use counterfoil_wire::rules::{Limits, Preset};
-use counterfoil_wire::sync::Settlement;
+use counterfoil_wire::sync::{FundOrder, Settlement};
 use counterfoil_wire::{Algorithm, Bytes, Code, Digest, Error, Wire};
 use support::{HEDGE, PIN, START_S, Wallet, World, amount};
 
@@ -601,4 +601,58 @@ fn the_online_key_alone_makes_no_certificate() {
     let before = w.a.snapshot();
     assert_eq!(w.a.run(&Command::Settle { settlement: forged }), Err(Code::BadCertificate));
     assert!(w.a.snapshot() == before);
+}
+
+#[test]
+fn an_issuers_key_signs_no_settlement_and_no_list() {
+    let mut w = World::new();
+    let scheme = w.operator.anchors.scheme;
+    // The key of the issuer of EdDSA wallets, which the trust list names: as an issuer.
+    let issuer = SigningKey::from_secret(Algorithm::EdDsa, &[3; 32]).unwrap();
+    assert_eq!(issuer.public(), w.operator.issuer(Algorithm::EdDsa).key);
+    let signer = || Signer::Key(issuer.public());
+    let pending = w.a.message(&Command::Statement {}).unwrap();
+    let answer = w.operator.settle(&pending);
+    let mut body = open::<Settlement>(&answer.0).unwrap().body;
+    body.funding_total = amount(90_000);
+    let forged = seal(&scheme, &issuer, &HEDGE, &body, signer(), None).0;
+    let settle = Command::Settle { settlement: Bytes(forged.to_bytes()) };
+    assert_eq!(w.a.run(&settle), Err(Code::WrongRole));
+    let list = RevocationList { number: 50, issued_at_s: START_S, since: 0, added: vec![1], removed: vec![] };
+    let list = seal(&scheme, &issuer, &HEDGE, &list, signer(), None).0;
+    assert_eq!(hear(&mut w.a, Bytes(list.to_bytes())), Err(Code::WrongRole));
+    assert_eq!(w.a.balance(), 50_000);
+}
+
+#[test]
+fn an_honest_wallet_framed_with_its_own_requests_and_orders() {
+    let mut w = World::new();
+    let request = w.b.request(Some(10));
+    let payment = w.a.pay(&request, None, None).unwrap();
+    let entry = open::<Payment>(&payment.0).unwrap().signed_header();
+    // Requests and orders have numbers of their own: some of them are the payment's place in the journal.
+    let mut others = vec![];
+    for _ in 0..entry.header.seq {
+        let request = w.a.request(Some(1));
+        others.push(open::<Request>(&request.0).unwrap().signed_header());
+    }
+    for _ in 0..2 {
+        let reference = w.a.reference();
+        let order = w.a.message(&Command::FundOrder { amount: amount(1), reference }).unwrap();
+        others.push(open::<FundOrder>(&order.0).unwrap().signed_header());
+        w.operator.take_order(&order);
+        w.operator.sync(&mut w.a);
+    }
+    let same_number = others.iter().filter(|other| other.header.seq == entry.header.seq).count();
+    assert!(same_number > 0);
+    let cert = w.a.show().cert.unwrap();
+    for other in others {
+        let proof = Proof { cert: cert.clone(), first: entry.clone(), second: other };
+        let gossip = Gossip { revocation: None, trust: None, proofs: vec![proof], headers: vec![] };
+        let told = w.c.run(&Command::GossipIn { gossip: Bytes(gossip.to_message()) });
+        assert_eq!(told, Err(Code::NotAProof));
+    }
+    let request = w.c.request(Some(1));
+    let payment = w.a.pay(&request, None, None).unwrap();
+    w.c.accept(&payment).unwrap();
 }
