@@ -251,6 +251,26 @@ fn a_gap_in_a_journal_or_an_entry_left_out() {
     }
 }
 
+#[test]
+fn a_copy_put_back_that_signs_no_number_twice() {
+    let world = World::new();
+    let (mut ann, mut bob) = (world.person("ann"), world.person("bob"));
+    world.fund(&mut ann, 5_000);
+    let mut old = ann.copy();
+    ann.pay_to(&mut bob, 4_000, true);
+    world.sync(&mut ann).unwrap();
+    // Entries without a signature fill the numbers that the other branch signed.
+    for _ in 0..3 {
+        old.defund(100).unwrap();
+    }
+    world.sync(&mut old).unwrap();
+    assert!(old.is_suspended());
+    assert_eq!(accused(&world), [(ann.id().to_string(), Reason::RolledBack, true)]);
+    world.sync(&mut bob).unwrap();
+    let report = world.sound();
+    assert_eq!((bob.balance(), report.loss, report.defunded), (4_000, 0, 0));
+}
+
 // Two owners or none.
 
 #[test]
