@@ -41,7 +41,7 @@ fn fixed() -> &'static Fixed {
                 let unsigned = WalletCert {
                     lifetime_h,
                     status_index: 1000 + actor as u32,
-                    ceiling: amount(1_000_000),
+                    ceiling: amount(100_000),
                     ..scheme.unsigned_wallet(keys[actor].public(), grade(actor))
                 };
                 scheme.sign(WalletCert { not_before_s: NOW_S - 3_600, ..unsigned })
@@ -116,7 +116,10 @@ pub fn statement(data: &[u8]) {
 impl Run {
     fn new(preset: u8) -> Self {
         let fixed = fixed();
-        let rules = Preset::ALL[usize::from(preset) % Preset::ALL.len()].rules();
+        let mut rules = Preset::ALL[usize::from(preset) % Preset::ALL.len()].rules();
+        if rules.limits(Grade::VirtualSe).is_none() {
+            rules.limits.extend(Preset::Permissive.rules().limits(Grade::VirtualSe).cloned());
+        }
         let signer = fixed.scheme.signer_key.public();
         let mut office = Office::new(fixed.scheme.anchors(), rules, signer, NOW_S);
         let actors = std::array::from_fn(|actor| {
@@ -284,7 +287,11 @@ impl Run {
         let others = self.made.iter().filter(|other| state.decided.contains(&other.id));
         let mut conflicts =
             others.filter(|other| counterfoil_trust::conflict(&other.signed, &made.signed).is_some());
-        let takes = made.payment.spent <= fixed().certs[made.payer][0].ceiling
+        let ceiling = fixed().certs[made.payer][0].ceiling;
+        let from = made.payment.spent.minus_or_zero(made.payment.amount);
+        let room = self.office.rules.limits(grade(made.payer)).map(|limits| limits.sync_total_max);
+        let takes = made.payment.spent <= ceiling
+            && room.is_some_and(|room| ceiling.minus_or_zero(from) <= room)
             && self.office.now_s <= made.until_s
             && made.payment.request_no >= state.closed_below
             && conflicts.next().is_none();

@@ -133,6 +133,20 @@ impl<E: Env> TrustedApp<E> {
         Err(Code::ProvenCheat.into())
     }
 
+    /// Whether the interval lies in what a sync lets a wallet of this grade spend. Nobody ever spent what is below an
+    /// honest wallet's start, and who spent what it paid long ago is forgotten: from there a stolen key could spend
+    /// without leaving a contradiction.
+    fn check_room(&self, shown: &Shown) -> Result<(), Error> {
+        let rules = self.state()?.rules.as_ref().ok_or(Code::NotEnrolled)?;
+        let room = rules.limits(shown.payer.grade).ok_or(Code::PayerGradeTooLow)?.sync_total_max;
+        let from = shown.payment.spent.minus_or_zero(shown.payment.amount);
+        if shown.payer.ceiling.minus_or_zero(from) > room {
+            Err(Code::CeilingExceeded.into())
+        } else {
+            Ok(())
+        }
+    }
+
     /// The refusals that end in a decline: the payment is genuine, but this wallet's rules do not let it in.
     fn check_rules(&self, shown: &Shown) -> Result<(), Error> {
         let (state, limits) = (self.state()?, self.state()?.limits()?);
@@ -140,6 +154,7 @@ impl<E: Env> TrustedApp<E> {
         if limits.payer_grades & shown.payer.grade.bit() == 0 {
             return Err(Code::PayerGradeTooLow.into());
         }
+        self.check_room(shown)?;
         let open = read::<OpenRequest, _>(self.env.store(), &keys::by_seq(b'q', payment.request_no))?;
         let open = open.filter(|open| open.id == payment.request);
         let Some(open) = open else {

@@ -25,7 +25,10 @@ impl<E: Env> TrustedApp<E> {
         let mut change = self.begin()?;
         let next = self.next_entry(&change, Place::Sync)?;
         change.core.closed_below = self.close_requests(&mut change, now_s)?;
-        change.core.closed_before_s = change.core.closed_before_s.max(change.core.time_bound_s);
+        // For good, so not by the bound: a list may have raised that, and whoever stole the key that signs lists could
+        // close a wallet for ever. A settlement answers a fresh nonce, and a certificate takes an issuer's key as well.
+        let told_s = change.core.synced_at_s.min(cert.not_after_s());
+        change.core.closed_before_s = change.core.closed_before_s.max(told_s);
 
         let store = self.env.store();
         let mut entries = Vec::new();

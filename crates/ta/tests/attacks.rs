@@ -33,7 +33,7 @@ impl Broken {
     fn new(w: &World, seed: u8) -> Self {
         let key = SigningKey::from_secret(Algorithm::EdDsa, &[seed; 32]).unwrap();
         let index = 500 + u32::from(seed);
-        let cert = w.operator.issue(index, Grade::VirtualSe, key.public(), 1_000_000, Name::default());
+        let cert = w.operator.issue(index, Grade::VirtualSe, key.public(), 100_500, Name::default());
         Self { key, cert }
     }
 
@@ -691,7 +691,7 @@ fn a_header_handed_on_is_proven_with_the_payers_newest_certificate() {
     let code = w.b.standing_request();
     let old = cheat.payment(&w, &code, 10, 1_000, 1);
     w.set_time(START_S + DAY_S);
-    cheat.cert = w.operator.issue(700, Grade::VirtualSe, cheat.key.public(), 1_000_000, Name::default());
+    cheat.cert = w.operator.issue(700, Grade::VirtualSe, cheat.key.public(), 100_500, Name::default());
     let new = cheat.payment(&w, &code, 10, 1_010, 2);
     for payment in [&new, &old] {
         w.b.accept(payment).unwrap();

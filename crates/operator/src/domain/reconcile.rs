@@ -193,8 +193,11 @@ impl Desk<'_> {
             }
         }
         for shown in &reading.receipts {
-            let record = self.out.set.records.get(&shown.payment);
-            if record.is_some_and(|record| record.payee == shown.by) {
+            // Of a payment that is in dispute the payee's own journal must speak: payer and payee may be in league.
+            let theirs = self.out.set.records.get(&shown.payment).is_some_and(|record| {
+                record.payee == shown.by && !record.has(bit::FORKED) && !record.is_equivocated()
+            });
+            if theirs {
                 let _ = self.happened(shown.payment, Event::ReceiptShown, bucket(&reading.wallet));
             }
         }
@@ -237,9 +240,16 @@ impl Desk<'_> {
             Item::Taken(evidence) => {
                 tally.plus(evidence.body.amount);
                 self.known(evidence)?;
+                if !self.may_take(own, evidence)? {
+                    return self.taken_against_its_memory(own, evidence);
+                }
                 self.happened(evidence.id, Event::Taken, bucket(own))
             }
             Item::Declined(evidence) => {
+                // A key that a PSP certified on its own account: nothing moves, and who declined it did no wrong.
+                if !self.out.set.wallets.contains_key(&evidence.payer) {
+                    return Ok(());
+                }
                 self.known(evidence)?;
                 self.happened(evidence.id, Event::Declined, bucket(own))
             }
@@ -410,14 +420,17 @@ impl Desk<'_> {
         self.open(key_id(&first.header.key), reason_of(shown), proof.to_bytes(), payee);
     }
 
-    /// Looks for payments that others showed and that their payer's journal, though it was told beyond their place, does
-    /// not have: something else stands in that place. Unsigned entries make no portable proof of it.
+    /// Looks for payments that others showed and that their payer's journal, though it was told beyond their place or
+    /// beyond the start of their interval, does not have: something else stands in that place, or nothing ever could.
+    /// Unsigned entries and a wallet's random start make no portable proof of it.
     fn hidden(&mut self) {
         let WorkingSet { wallets, records, .. } = &mut self.out.set;
         let mut found = Vec::new();
         for record in records.values_mut().filter(|record| !record.has(bit::PAYER)) {
             let payer = wallets.get(&record.payer);
-            if payer.is_some_and(|payer| payer.is_good() && payer.acked_seq >= record.payer_seq) {
+            let from = record.spent.minus_or_zero(record.amount);
+            let told = |payer: &&Wallet| payer.acked_seq >= record.payer_seq || payer.spent > from;
+            if payer.filter(told).is_some_and(Wallet::is_good) {
                 record.bits |= bit::FORKED;
                 found.push((record.payer, record.payment.clone(), record.payee));
             }
@@ -521,6 +534,31 @@ impl Desk<'_> {
         if equivocated {
             self.open(payee, Reason::Equivocated, bytes, None);
         }
+        Ok(())
+    }
+
+    /// Whether an honest application could have taken this payment: its interval is one that a sync lets the payer spend,
+    /// and the payee remembered no payment that contradicts it. Without this, one payee in league with one stolen key
+    /// would be credited for the same interval as often as they like.
+    fn may_take(&mut self, own: &KeyId, evidence: &Evidence) -> Result<bool, Refused> {
+        let grade = self.wallet(&evidence.payer)?.grade;
+        let room = self.rules.limits(grade).map_or(Amount::ZERO, |limits| limits.sync_total_max);
+        let from = evidence.body.spent.minus_or_zero(evidence.body.amount);
+        // What it had closed before this statement it may have forgotten; what it closes with it, not yet.
+        let closed_s = self.wallet(own)?.closed_before_s;
+        let remembered = |other: &&Record| {
+            other.payee == *own && other.has(bit::PAYEE | bit::RECEIPT) && other.payer_until_s >= closed_s
+        };
+        let known = self.out.set.records.values().filter(remembered);
+        let contradicted = known.filter(|other| contradict(evidence, other)).count() > 0;
+        Ok(evidence.cert.ceiling.minus_or_zero(from) <= room && !contradicted)
+    }
+
+    /// What its memory forbids it to take counts as declined, and it is credited nothing for it.
+    fn taken_against_its_memory(&mut self, own: &KeyId, evidence: &Evidence) -> Result<(), Refused> {
+        let record = self.out.set.records.get_mut(&evidence.id).ok_or(Refused)?;
+        record.bits |= bit::PAYEE | bit::DECLINED;
+        self.open(*own, Reason::Equivocated, evidence.bytes.clone(), None);
         Ok(())
     }
 

@@ -132,7 +132,7 @@ fn open(path: &std::path::Path, clock: &Arc<AtomicU32>) -> Service {
     service
 }
 
-type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+pub type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 pub struct MemoryStore(Rc<RefCell<Records>>);
 
@@ -208,6 +208,11 @@ impl Wallet {
         let records = Rc::new(RefCell::new(self.records.borrow().clone()));
         let host = Host { store: MemoryStore(records.clone()), clock: self.clock.clone() };
         Self { app: TrustedApp::open(host), records, clock: self.clock.clone() }
+    }
+
+    /// What is in the store, for whoever broke the seal. The application reads it anew in a [`copy`](Self::copy).
+    pub fn records(&self) -> std::cell::RefMut<'_, Records> {
+        self.records.borrow_mut()
     }
 
     pub fn run(&mut self, command: &Command) -> Result<Reply, Code> {
