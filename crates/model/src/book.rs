@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use counterfoil_operator::domain::audit::{Scan, audit};
 use counterfoil_operator::domain::bucket;
+use counterfoil_operator::domain::closing::{close, close_out};
 use counterfoil_operator::domain::journal::{Reading, read};
 use counterfoil_operator::domain::ledger::{Account, Books as Ledger, Kind, Posting};
 use counterfoil_operator::domain::reason::Reason;
@@ -174,6 +175,29 @@ impl Operator {
             };
             (self.number(book), answer)
         })
+    }
+
+    /// Closes the wallet of a lost device.
+    pub fn close(&self, number: u32, key: &KeyId, now_s: u32) -> u32 {
+        let mut book = (*self.book(number)).clone();
+        if let Some(wallet) = book.wallets.get_mut(key) {
+            close(wallet, now_s);
+        }
+        self.number(book)
+    }
+
+    /// Does what is due for closed wallets.
+    pub fn close_out(&self, number: u32, now_s: u32) -> u32 {
+        let mut book = (*self.book(number)).clone();
+        let closed: Vec<KeyId> =
+            book.wallets.values().filter(|wallet| wallet.is_closed()).map(|wallet| wallet.id).collect();
+        for key in &closed {
+            let set = gather(&book, key);
+            let done = close_out(&self.scheme.anchors, *key, set, &self.scheme.rules, now_s);
+            let set = append(&mut book, done);
+            (book.wallets, book.records) = (set.wallets, set.records);
+        }
+        if closed.is_empty() { number } else { self.number(book) }
     }
 
     /// Gives a new key its first certificate; the settlement.

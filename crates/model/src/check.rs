@@ -1,5 +1,6 @@
 //! What must hold, and the search through every state.
 
+use counterfoil_operator::domain::wallet::Wallet;
 use counterfoil_ta::api::{Command, Reply};
 use counterfoil_wire::sync::Standing;
 use stateright::{Model as Explored, Property};
@@ -81,6 +82,14 @@ impl Explored for Model {
                         world.facts.iter().any(|fact| fact.reclaimed > 0)
                     })
                 }
+                Goal::ClosedOut => Property::sometimes(
+                    "a lost device's balance goes back",
+                    |model: &Self, world: &World| {
+                        let Ok((_, book)) = model.all_synced(world) else { return false };
+                        let book = model.operator.book(book);
+                        book.wallets.values().any(|wallet| !wallet.closed_out.is_zero())
+                    },
+                ),
                 Goal::Overlapped => {
                     Property::sometimes("a cheat spends the same value twice", cheat::overlapped)
                 }
@@ -130,7 +139,8 @@ fn unaccused(model: &Model, world: &World) -> bool {
     let book = model.operator.book(world.book);
     let honest = |key: &counterfoil_wire::KeyId| model.honest().any(|place| model.key(place) == *key);
     let accused = book.cases.iter().any(|(key, _, _)| honest(key));
-    let suspended = book.wallets.values().any(|wallet| honest(&wallet.id) && !wallet.is_good());
+    let suspended = |wallet: &Wallet| honest(&wallet.id) && !wallet.is_good() && !wallet.is_closed();
+    let suspended = book.wallets.values().any(suspended);
     !accused && !suspended && !world.faults.contains(&Fault::Forked)
 }
 
@@ -162,10 +172,11 @@ impl Model {
             let (mut devices, mut book) = (world.devices.clone(), world.book);
             let now_s = self.now_s(world);
             for later_s in [2 * DAY_S, 400 * DAY_S, 400 * DAY_S, 400 * DAY_S] {
-                for device in self.honest().rev() {
+                for device in self.honest().rev().filter(|device| !self.is_lost(world, *device)) {
                     let place = usize::from(device);
                     (devices[place], book) = self.sync(devices[place], book, device, now_s + later_s)?;
                 }
+                book = self.operator.close_out(book, now_s + later_s);
             }
             Ok((devices, book))
         })
@@ -228,7 +239,11 @@ impl Model {
         if book.loss() < covered || (book.loss() != covered && !cheats && !self.scenario.gives_up) {
             return Err(format!("the loss is {}, and {covered} were taken and given back", book.loss()));
         }
-        for device in self.honest() {
+        let unreturned = |wallet: &&Wallet| wallet.is_closed() && wallet.shadow != 0;
+        if let Some(wallet) = book.wallets.values().find(unreturned) {
+            return Err(format!("{} of a closed wallet went nowhere", wallet.shadow));
+        }
+        for device in self.honest().filter(|device| !self.is_lost(world, *device)) {
             let view = self.devices.view(devices[usize::from(device)]);
             if let Some(row) = view.payments.iter().find(|row| row.state.in_flight()) {
                 let payee =

@@ -45,6 +45,8 @@ pub enum Intent {
     Fund(u8, u64),
     /// To defund.
     Defund(u8, u64),
+    /// To report a device lost: its PSP closes the wallet. Whoever found it may still pay with it.
+    Close(u8),
     /// To sign what no element would, with an extracted key.
     Forge(u8),
 }
@@ -73,6 +75,8 @@ pub enum Goal {
     Refunded,
     /// A payment was given back for its payee was gone, and was taken.
     GivenUp,
+    /// What a lost device had not spent went to the account behind it.
+    ClosedOut,
     /// A cheat's payments took some of the same value.
     Overlapped,
 }
@@ -112,6 +116,7 @@ impl Scenario {
             (count(|intent| matches!(intent, Intent::Pay(_))), "payments"),
             (count(|intent| matches!(intent, Intent::Forge(_))), "forgeries"),
             (count(|intent| matches!(intent, Intent::Refuse(_))), "refusals"),
+            (count(|intent| matches!(intent, Intent::Close(_))), "losses of a device"),
             (count(|intent| matches!(intent, Intent::Sync(_))), "syncs"),
             (count(|intent| matches!(intent, Intent::Fund(..) | Intent::Defund(..))), "orders"),
             (self.mishaps.losses, "losses"),
@@ -270,6 +275,23 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             stopped_clocks: vec![1],
             gives_up: true,
             goals: vec![Goal::Completed, Goal::Refunded, Goal::GivenUp],
+            ..plain.clone()
+        },
+        Scenario {
+            name: "lost",
+            about: "a device is reported lost and replaced while payments from it and to it are on their way",
+            seats: vec![wallet(500), wallet(300), wallet(0)],
+            intents: vec![
+                (Intent::Ask(1, None), 1),
+                (Intent::Ask(0, Some(100)), 1),
+                (Intent::Pay(0), 1),
+                (Intent::Pay(1), 1),
+                (Intent::Close(0), 1),
+                (Intent::Sync(0), more),
+                (Intent::Sync(1), 1),
+            ],
+            goals: vec![Goal::Completed, Goal::ClosedOut],
+            gives_up: true,
             ..plain.clone()
         },
         Scenario {

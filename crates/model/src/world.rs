@@ -230,6 +230,12 @@ impl Model {
         self.start.clone()
     }
 
+    /// Whether a device was reported lost.
+    pub fn is_lost(&self, world: &World, device: u8) -> bool {
+        let acted = self.scenario.intents.iter().zip(&world.used);
+        acted.into_iter().any(|((intent, _), used)| *intent == Intent::Close(device) && *used > 0)
+    }
+
     /// The seat of a device.
     pub fn seat(&self, device: u8) -> &Seat {
         &self.scenario.seats[usize::from(self.seats[usize::from(device)])]
@@ -323,7 +329,7 @@ impl Model {
                     }
                 }
                 Intent::Refuse(_) => {}
-                Intent::Ask(..) | Intent::Fund(..) | Intent::Defund(..) => {
+                Intent::Ask(..) | Intent::Fund(..) | Intent::Defund(..) | Intent::Close(_) => {
                     steps.push(Action::Want(number, None));
                 }
                 Intent::Forge(forger) => {
@@ -402,7 +408,12 @@ impl Model {
         // What a step does is asked of the world as it was; what it uses up is noted after.
         let command = self.command(world, action);
         match action {
-            Action::Want(intent, _) => world.used[usize::from(*intent)] += 1,
+            Action::Want(intent, _) => {
+                world.used[usize::from(*intent)] += 1;
+                if let Intent::Close(device) = self.scenario.intents[usize::from(*intent)].0 {
+                    world.book = self.operator.close(world.book, &self.key(device), self.now_s(world));
+                }
+            }
             Action::Forge(intent, packet) => {
                 world.used[usize::from(*intent)] += 1;
                 let message = self.packets.value(*packet);
@@ -472,7 +483,7 @@ impl Model {
                     Intent::Defund(device, minor) => {
                         (device, Command::Defund { amount: Amount::new(minor)?, pin: None, reference })
                     }
-                    Intent::Refuse(_) | Intent::Forge(_) => return None,
+                    Intent::Refuse(_) | Intent::Forge(_) | Intent::Close(_) => return None,
                 })
             }
             Action::Again(device, None) => Some((*device, Command::Statement {})),
