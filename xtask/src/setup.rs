@@ -1,4 +1,5 @@
-//! What the tests need beside Rust: a few programs, and Python with independent readers of our QR images.
+//! What the tests need beside Rust: a few programs, and Python with independent readers of our QR images, messages and
+//! signatures.
 //!
 //! On Debian as root what is missing is installed. Elsewhere nothing is touched: the command is named, and the step
 //! fails. Where all is there this takes a second.
@@ -136,7 +137,11 @@ fn ensure_venv() -> Result<()> {
 
 /// Whether the environment's Python still finds its packages: it does not after the system's Python was replaced.
 fn imports_work() -> bool {
-    output(Command::new(python()).args(["-c", "import numpy, PIL.Image, zxingcpp"])).is_ok()
+    output(
+        Command::new(python())
+            .args(["-c", "import numpy, PIL.Image, zxingcpp, cbor2, cryptography, cwt, zcbor"]),
+    )
+    .is_ok()
 }
 
 fn create_venv() -> Result<()> {

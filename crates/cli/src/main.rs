@@ -14,6 +14,7 @@ mod rules;
 mod show;
 mod terminal;
 mod time;
+mod vectors;
 mod wallet;
 mod words;
 
@@ -50,6 +51,8 @@ enum Command {
     Terminal(terminal::TerminalArgs),
     /// Show a message or certificate in readable form, and what verifies
     Inspect(inspect::InspectArgs),
+    /// Check or make conformance vectors
+    Vectors(vectors::VectorsArgs),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Wallet(args) => wallet::run(args, &output),
         Command::Terminal(args) => terminal::run(args, &output),
         Command::Inspect(args) => inspect::run(args, &output),
+        Command::Vectors(args) => vectors::run(args, &output),
     };
     ExitCode::from(done.unwrap_or_else(|error| output.fail(&error)))
 }
