@@ -129,6 +129,23 @@ fn a_terminal_is_paid_out_at_once() {
 }
 
 #[test]
+fn a_terminal_is_paid_out_what_its_own_statement_knows_of() {
+    let world = World::new();
+    let mut ann = world.person("ann");
+    let mut shop = world.wallet("beta", "shop", Grade::Terminal, false);
+    world.fund(&mut ann, 5_000);
+    let early = shop.message(&Command::Statement {}).unwrap();
+    // The payer's receipt credits the shop before the shop's old statement arrives.
+    ann.pay_to(&mut shop, 1_200, true);
+    world.sync(&mut ann).unwrap();
+    let settlement = Bytes(world.service.settle(&early.0).unwrap());
+    let Reply::Settled { paid_out, .. } = shop.run(&Command::Settle { settlement }).unwrap() else { panic!() };
+    assert_eq!((paid_out.minor(), shop.balance()), (0, 1_200));
+    let Reply::Settled { paid_out, .. } = world.sync(&mut shop).unwrap() else { panic!() };
+    assert_eq!((paid_out.minor(), shop.balance(), world.sound().defunded), (1_200, 0, 1_200));
+}
+
+#[test]
 fn a_statement_is_settled_once_and_a_lost_answer_is_given_again() {
     let mut world = World::new();
     let (mut ann, mut bob) = (world.person("ann"), world.person("bob"));

@@ -573,10 +573,12 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// A terminal keeps nothing: whatever its shadow holds goes to the merchant's account.
+    /// A terminal keeps nothing: what it holds goes to the merchant's account. Its shadow may be more than its statement
+    /// knows of, by receipts that payers showed: that is paid out when its own journal has brought it, for the terminal
+    /// deducts what is paid out from what it had.
     fn pay_out(&mut self, own: &KeyId, seq: u32) {
         let Some(wallet) = self.out.set.wallets.get_mut(own) else { return };
-        let amount = wallet.shadow_or_zero();
+        let amount = wallet.shadow_or_zero().min(wallet.claimed.minus_or_zero(wallet.paid_out));
         if wallet.grade != Grade::Terminal || !wallet.is_good() || amount.is_zero() {
             return;
         }
