@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_rail::{Account as RailAccount, AccountBalance, Snapshot};
 use counterfoil_trust::{Anchors, header_id, header_of, key_id, open, sha256};
-use counterfoil_wire::cert::Grade;
+use counterfoil_wire::cert::WalletCert;
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::proof::SignedHeader;
 use counterfoil_wire::rules::Rules;
@@ -13,6 +13,7 @@ use counterfoil_wire::{Amount, Digest, KeyId, PublicKey, Wire};
 
 use crate::domain::audit::{Scan, audit};
 use crate::domain::bucket;
+use crate::domain::closing::{close, close_out};
 use crate::domain::journal::{Reading, read};
 use crate::domain::ledger::{Account, Kind, Posting};
 use crate::domain::reason::Reason;
@@ -33,6 +34,7 @@ pub struct Office {
     answers: BTreeMap<(KeyId, Digest), (Digest, Settlement)>,
     heads: BTreeMap<KeyId, BTreeSet<(u32, Digest)>>,
     statements: BTreeMap<KeyId, Vec<(u32, SignedHeader)>>,
+    certs: BTreeMap<KeyId, WalletCert>,
     postings: Vec<Posting>,
     posted: BTreeSet<(u16, Kind, Digest)>,
     moves: Vec<Move>,
@@ -53,6 +55,7 @@ impl Office {
             answers: BTreeMap::new(),
             heads: BTreeMap::new(),
             statements: BTreeMap::new(),
+            certs: BTreeMap::new(),
             postings: Vec::new(),
             posted: BTreeSet::new(),
             moves: Vec::new(),
@@ -61,16 +64,16 @@ impl Office {
         }
     }
 
-    /// Opens a row for a key whose certificates end at `until_s`.
-    pub fn enrol(&mut self, key: PublicKey, grade: Grade, index: u32, spent: Amount, until_s: u32) {
-        let id = key_id(&key);
+    /// Opens a row for the key of `cert`, the one of its certificates that ends last.
+    pub fn enrol(&mut self, cert: WalletCert, spent: Amount) {
+        let (key, id, index) = (cert.key, key_id(&cert.key), cert.status_index);
         let row = Wallet {
             id,
             key,
             psp: "alpha".to_owned(),
             account: format!("customer {index}"),
             name: String::new(),
-            grade,
+            grade: cert.grade,
             status_index: index,
             spent,
             acked_seq: 0,
@@ -87,14 +90,18 @@ impl Office {
             revoked: false,
             pin_unblock: false,
             cert_from_s: self.now_s,
-            cert_until_s: until_s,
+            cert_until_s: cert.not_after_s(),
             synced_at_s: self.now_s,
             closed_below: 0,
             closed_before_s: 0,
             returned: Vec::new(),
             paid_out: Amount::ZERO,
+            closed_at_s: 0,
+            closed_out: Amount::ZERO,
+            closed_out_no: 0,
         };
         self.wallets.insert(id, row);
+        self.certs.insert(id, cert);
         self.heads.entry(id).or_default().insert((0, Digest::NONE));
     }
 
@@ -147,8 +154,9 @@ impl Office {
                 .filter(|(seq, _)| *seq >= claims.after_seq)
                 .map(|(_, signed)| signed.clone())
                 .collect(),
+            certs: self.certs.clone(),
         };
-        let judgement = judge(&scheme, &reading, set, &self.rules, self.now_s);
+        let judgement = judge(&self.anchors, &reading, set, &self.rules, self.now_s);
         let mut set = self.append(judgement);
         let wallet = set.wallets.get(&own)?.clone();
         let resolutions = resolve(&wallet, &mut set, &self.rules, self.now_s);
@@ -190,9 +198,40 @@ impl Office {
         let overdue =
             self.wallets.values().filter(|row| row.shadow < 0 && !row.revoked && row.cert_until_s < ended_s);
         let overdue: Vec<Wallet> = overdue.cloned().collect();
-        let judgement = write_off(&self.anchors.scheme, overdue, &self.rules, self.now_s);
+        let judgement = write_off(&self.anchors, overdue, &self.rules, self.now_s);
         let set = self.append(judgement);
         self.wallets.extend(set.wallets);
+    }
+
+    /// Closes a wallet at its PSP's wish.
+    pub fn close(&mut self, key: &PublicKey) {
+        let now_s = self.now_s;
+        if let Some(wallet) = self.wallets.get_mut(&key_id(key)) {
+            close(wallet, now_s);
+        }
+    }
+
+    /// Does what is due for closed wallets; done again at once, it finds nothing to do.
+    pub fn close_out(&mut self) {
+        let closed = self.wallets.values().filter(|wallet| wallet.is_closed());
+        let closed: Vec<KeyId> = closed.map(|wallet| wallet.id).collect();
+        for own in closed {
+            let due = self.due(own);
+            let set = self.append(due);
+            self.wallets.extend(set.wallets);
+            self.records.extend(set.records);
+            let again = self.due(own);
+            assert!(again.postings.is_empty() && again.moves.is_empty(), "closed out twice: {again:?}");
+        }
+    }
+
+    fn due(&self, own: KeyId) -> Judgement {
+        let set = WorkingSet {
+            wallets: self.wallets.clone(),
+            records: self.records.clone(),
+            ..WorkingSet::default()
+        };
+        close_out(&self.anchors, own, set, &self.rules, self.now_s)
     }
 
     /// What the store checks when it writes: rows that must be new are.

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use counterfoil_ta::api::{Command, Response};
-use counterfoil_trust::open;
+use counterfoil_trust::{enrolment_binding, open};
+use counterfoil_wire::bundle::Bundle;
 use counterfoil_wire::header::{Envelope, Signer};
 use counterfoil_wire::lists::{RevocationList, TrustList};
 use counterfoil_wire::message::{Body, Decline, Payment, Receipt, Request};
-use counterfoil_wire::proof::Gossip;
+use counterfoil_wire::proof::{Gossip, Proof};
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Enrolment, FundOrder, Settlement, Statement};
 use counterfoil_wire::{Algorithm, Amount, Bytes, PublicKey, Reference, Wire};
@@ -78,6 +79,7 @@ fn life() -> Said {
         name: Default::default(),
         pin: Some(pin(PIN)),
         root: w.operator.root.clone(),
+        binding: enrolment_binding("alpha", "account 9", Some("code")),
     };
     let enrolment = fresh.message(&enrol).expect("an enrolment");
     said.messages.push((4, "enrolment", enrolment));
@@ -134,6 +136,11 @@ fn life() -> Said {
     said.run("settle", &mut w.a, Command::Settle { settlement });
     let gossip = w.a.message(&Command::GossipOut { room: 60_000 }).expect("gossip");
     said.messages.push((11, "gossip", gossip.clone()));
+    let rider = Command::Rider { room: 2_000, revocation_after: 0, trust_after: 0 };
+    let told = w.a.message(&rider).expect("a rider");
+    said.run("rider", &mut w.a, rider);
+    let payment = said.messages.iter().find(|(kind, ..)| *kind == 1).expect("a payment").2.clone();
+    said.messages.push((12, "bundle", Bytes(Bundle { message: payment, gossip: told }.to_bytes())));
     said.run("gossip-in", &mut w.b, Command::GossipIn { gossip });
     said.run("show", &mut w.b, Command::Show {});
     said.run("request", &mut w.c, Command::Request { amount: None, standing: true, reference: reference(5) });
@@ -148,7 +155,7 @@ fn body<B: Body>(message: &Bytes) -> Vec<u8> {
 fn from_wallets() -> (Seeds, Seeds) {
     let said = life();
     let (mut messages, mut objects) = (Seeds::new(), Seeds::new());
-    let mut headers = Vec::new();
+    let (mut headers, mut proofs) = (Vec::new(), Vec::new());
     for (kind, name, message) in &said.messages {
         messages.push(((*name).to_owned(), behind(*kind, &message.0)));
         let (kind, bytes) = match kind {
@@ -167,6 +174,12 @@ fn from_wallets() -> (Seeds, Seeds) {
         };
         objects.push(((*name).to_owned(), behind(kind, &bytes)));
         if let Ok(payment) = open::<Payment>(&message.0) {
+            if let Signer::Cert(cert) = &payment.envelope.signer {
+                let (first, second) = (payment.signed_header(), payment.signed_header());
+                let proof = Proof { cert: cert.clone(), first, second };
+                objects.push((format!("proof-{name}"), behind(7, &proof.to_bytes())));
+                proofs.push(proof);
+            }
             headers.push(payment.signed_header());
             objects.push((format!("header-{name}"), behind(8, &payment.signed_header().to_bytes())));
             objects.push((format!("envelope-{name}"), behind(14, &message.0)));
@@ -190,6 +203,8 @@ fn from_wallets() -> (Seeds, Seeds) {
     }
     let gossip = Gossip { revocation: None, trust: None, proofs: Vec::new(), headers };
     messages.push(("gossip-headers".to_owned(), behind(11, &gossip.to_message())));
+    let gossip = Gossip { revocation: None, trust: None, proofs, headers: Vec::new() };
+    messages.push(("gossip-proofs".to_owned(), behind(11, &gossip.to_message())));
     let few = |name: &&str| !name.ends_with("es256");
     for (name, command) in said.commands.iter().filter(|(name, _)| few(name)) {
         objects.push((format!("command-{name}"), behind(9, &command.to_bytes())));
@@ -266,6 +281,7 @@ fn ta_scripts() -> Seeds {
     let confirm = |wallet: u8| step(wallet, 25, &[0]);
     let reclaim = |wallet: u8| step(wallet, 29, &[0]);
     let gossip = |from: u8, to: u8| [step(from, 33, &[0]), step(to, 35, &[0])].concat();
+    let rider = |from: u8, to: u8| [step(from, 34, &[0, 0, 0]), step(to, 35, &[0])].concat();
     let fund = |wallet: u8, n: u8| step(wallet, 37, &[n, n, 0]);
     let defund = |wallet: u8, n: u8| step(wallet, 39, &[n, 3, n]);
     let sync = |wallet: u8| step(wallet, 41, &[2]);
@@ -301,6 +317,21 @@ fn ta_scripts() -> Seeds {
                 gossip(2, 0),
                 sync(2),
                 sync(1),
+            ],
+        ),
+        (
+            "rider",
+            vec![
+                request(2, 9),
+                forge(90, 1),
+                accept(2),
+                request(2, 8),
+                forge(90, 1),
+                accept(2),
+                step(0, 54, &[0]),
+                sync(2),
+                rider(2, 1),
+                rider(1, 0),
             ],
         ),
         ("revoked", vec![step(0, 54, &[0]), sync(0), request(2, 9), pay(0, 9), sync(2), gossip(2, 1)]),
@@ -401,6 +432,8 @@ fn statement_scripts() -> Seeds {
     let lie = |actor: u8, rest: &[u8]| step(actor, 18, LIE, &[&[1], rest].concat());
     let wait = |n: u8| step(0, 26, HONEST, &[n]);
     let close = |actor: u8| step(actor, 27, HONEST, &[7, 1]);
+    let lost_for_good = |actor: u8| step(actor, 30, HONEST, &[1]);
+    let due = || step(0, 30, HONEST, &[2]);
     let funded = |actor: u8| [fund(actor), sync(actor)].concat();
     let seeds: Vec<(&str, u8, Vec<Vec<u8>>)> = vec![
         ("paid", 0, vec![funded(0), pay(0, 1, 50), take(1), show(0), sync(0), sync(1), sync(0)]),
@@ -492,6 +525,42 @@ fn statement_scripts() -> Seeds {
                 wait(255),
                 step(0, 30, HONEST, &[]),
             ],
+        ),
+        (
+            "closed",
+            0,
+            vec![
+                funded(0),
+                pay(0, 1, 50),
+                lost_for_good(0),
+                take(1),
+                sync(1),
+                wait(255),
+                wait(255),
+                wait(255),
+                due(),
+            ],
+        ),
+        (
+            "closed-with-a-refund",
+            0,
+            vec![
+                funded(0),
+                pay(0, 1, 50),
+                sync(0),
+                lost_for_good(0),
+                wait(255),
+                wait(255),
+                wait(255),
+                due(),
+                sync(0),
+                due(),
+            ],
+        ),
+        (
+            "closed-terminal",
+            2,
+            vec![funded(0), pay(0, 3, 50), take(3), sync(3), lost_for_good(3), due(), sync(0)],
         ),
         ("claims", 0, vec![funded(0), lie(0, &[1, 0, 200, 9, 5])]),
         (

@@ -1,5 +1,5 @@
 //! The operator's intake: statements of four keys, three purses and a terminal, that account for themselves as they
-//! should, or lie, in an order and with contents that the bytes choose.
+//! should, or lie, or are lost and closed, in an order and with contents that the bytes choose.
 //!
 //! What must hold after each: nothing is posted or paid out twice, and the audit finds the books sound. A wallet that did
 //! as a trusted application does is in good standing, whatever the others did.
@@ -124,9 +124,7 @@ impl Run {
         let mut office = Office::new(fixed.scheme.anchors(), rules, signer, NOW_S);
         let actors = std::array::from_fn(|actor| {
             let spent = 5_000 * (actor as u64 + 1);
-            let until_s = fixed.certs[actor][1].not_after_s();
-            let key = fixed.keys[actor].public();
-            office.enrol(key, grade(actor), 1000 + actor as u32, amount(spent), until_s);
+            office.enrol(fixed.certs[actor][1].clone(), amount(spent));
             Actor {
                 seq: 0,
                 head: Digest::NONE,
@@ -205,7 +203,11 @@ impl Run {
                 }
             }
             30 => {
-                self.office.write_off();
+                match input.byte() % 4 {
+                    0 => self.office.write_off(),
+                    1 => self.office.close(&fixed().keys[actor].public()),
+                    _ => self.office.close_out(),
+                }
                 self.check();
             }
             _ => {
@@ -240,9 +242,13 @@ impl Run {
                 _ => {}
             }
             self.actors[payer].honest = false;
-        } else if minor == 0 || payee == payer || grade(payer) == Grade::Terminal || !self.goes_on(payer) {
-            return;
-        } else if body.spent > cert.ceiling || self.office.now_s > cert.not_after_s() {
+        } else if minor == 0
+            || payee == payer
+            || grade(payer) == Grade::Terminal
+            || !self.goes_on(payer)
+            || body.spent > cert.ceiling
+            || self.office.now_s > cert.not_after_s()
+        {
             return;
         }
         let scheme = self.scheme();
@@ -428,7 +434,7 @@ impl Run {
         self.check();
         assert!(answered.is_some() || !self.actors[actor].honest);
         self.actors[actor].settlement = answered;
-        if how % 4 != 0 {
+        if !how.is_multiple_of(4) {
             self.apply(actor);
         }
     }
@@ -438,7 +444,8 @@ impl Run {
         let mut proofs: Vec<Bytes> = Vec::new();
         if let [.., first, second] = self.made.as_slice() {
             // Whether it proves anything is the operator's to say.
-            let proof = Proof { first: first.signed.clone(), second: second.signed.clone() };
+            let cert = fixed().certs[first.payer][0].clone();
+            let proof = Proof { cert, first: first.signed.clone(), second: second.signed.clone() };
             proofs.push(Bytes(proof.to_bytes()));
         }
         let state = &self.actors[actor];
@@ -524,7 +531,8 @@ impl Run {
             if state.honest {
                 let case = self.office.cases().iter().find(|(id, _)| *id == key_id(&key));
                 assert_eq!(case, None, "actor {actor} did as it should");
-                assert!(self.office.wallet(&key).is_good());
+                let wallet = self.office.wallet(&key);
+                assert!(wallet.is_good() || wallet.is_closed());
             }
         }
     }

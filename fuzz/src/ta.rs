@@ -13,6 +13,7 @@ use counterfoil_trust::{SigningKey, open, seal};
 use counterfoil_wire::cert::{Grade, Name, WalletCert};
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::message::{Payment, Request};
+use counterfoil_wire::proof::Gossip;
 use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Digest, Reference, Wire};
 
 use crate::input::Input;
@@ -215,10 +216,21 @@ impl<'a> Run<'a> {
                 let reclaim = Command::Reclaim { decline: pick(&self.pool.declines, input) };
                 let _ = self.run(index, &reclaim);
             }
-            33 | 34 => {
+            33 => {
                 let room = if input.byte() & 1 == 0 { 60_000 } else { input.word() };
                 let gossip = self.message(index, &Command::GossipOut { room });
                 self.pool.gossip.extend(gossip);
+            }
+            34 => {
+                let room = if input.byte() & 1 == 0 { 60_000 } else { input.word() };
+                let (revocation_after, trust_after) = (u32::from(input.byte()), u32::from(input.byte()));
+                let rider = self.message(index, &Command::Rider { room, revocation_after, trust_after });
+                if let Some(rider) = &rider {
+                    let told = Gossip::from_message(&rider.0).expect("a rider is gossip");
+                    assert!(told.headers.is_empty(), "a rider with headers");
+                    assert!(told.is_empty() || rider.0.len() <= room as usize, "a rider beyond its room");
+                }
+                self.pool.gossip.extend(rider);
             }
             35 | 36 => {
                 let learn = Command::GossipIn { gossip: pick(&self.pool.gossip, input) };
@@ -340,7 +352,7 @@ impl<'a> Run<'a> {
         let request = pick(&self.pool.requests, input);
         let Ok(request) = open::<Request>(&request.0) else { return };
         let scheme = self.bench.world.operator.anchors.scheme;
-        let fixed = request.body.amount.filter(|_| input.byte() % 4 != 0);
+        let fixed = request.body.amount.filter(|_| !input.byte().is_multiple_of(4));
         let amount = fixed.unwrap_or_else(|| some(input));
         let body = Payment {
             request: request.id(&scheme),

@@ -2,6 +2,7 @@
 
 use counterfoil_ta::api::{Command, Overview, PaymentRow, Reply, RequestRow, Response};
 use counterfoil_trust::{Opened, open, open_message};
+use counterfoil_wire::bundle::Bundle;
 use counterfoil_wire::cert::{AuthorityCert, Name, RootCert, WalletCert};
 use counterfoil_wire::codec::{MEMORY_FACTOR, MEMORY_SLACK, MESSAGE_MAX};
 use counterfoil_wire::header::{Envelope, Signer};
@@ -51,10 +52,23 @@ fn opens<B: Body>(bytes: &[u8]) {
     );
 }
 
+/// A bundle comes apart into the two that are in it; anything else is a message alone.
+fn bundle(bytes: &[u8]) {
+    let bundled = exact::<Bundle>(bytes);
+    let received = bytes.to_vec();
+    let (message, gossip) = bounded(bytes.len(), 1, || Bundle::split(received));
+    let Some(gossip) = gossip else {
+        assert!(!bundled && message == bytes);
+        return;
+    };
+    assert!(bundled && bytes.len() <= message.len() + gossip.len() + Bundle::FRAME);
+    assert_eq!(Bundle { message: Bytes(message), gossip: Bytes(gossip) }.to_bytes(), bytes);
+}
+
 /// Messages between two devices, and whatever else is sealed, by `open_message`. The first byte chooses.
 pub fn messages(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
-    match kind % 12 {
+    match kind % 13 {
         0 => opens::<Request>(bytes),
         1 => opens::<Payment>(bytes),
         2 => opens::<Receipt>(bytes),
@@ -66,11 +80,12 @@ pub fn messages(data: &[u8]) {
         8 => opens::<TrustList>(bytes),
         9 => opens::<RevocationList>(bytes),
         10 => opens::<Rules>(bytes),
-        _ => {
+        11 => {
             if let Ok(gossip) = bounded(bytes.len(), 1, || Gossip::from_message(bytes)) {
                 assert_eq!(gossip.to_message(), bytes);
             }
         }
+        _ => bundle(bytes),
     }
 }
 
