@@ -90,6 +90,10 @@ pub struct Scenario {
     pub about: &'static str,
     /// Who takes part.
     pub seats: Vec<Seat>,
+    /// Whether the requests are there from the start, and not asked for in between.
+    pub asked: bool,
+    /// Whether a sync is one step. Where it is not, statement and settlement are messages like others.
+    pub swift: bool,
     /// What may be wanted, and how often.
     pub intents: Vec<(Intent, u8)>,
     /// What may go wrong.
@@ -140,6 +144,8 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
         name: "",
         about: "",
         seats: Vec::new(),
+        asked: false,
+        swift: false,
         intents: Vec::new(),
         mishaps: MISHAPS,
         instants_s: vec![0],
@@ -206,6 +212,8 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
         Scenario {
             name: "torn",
             about: "payer and payee sync around a torn payment, requests expire, the operator refunds",
+            asked: true,
+            swift: !long,
             seats: vec![wallet(1000), wallet(0)],
             intents: vec![
                 (Intent::Ask(1, Some(100)), 2),
@@ -220,6 +228,8 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
         Scenario {
             name: "terminal",
             about: "a terminal without an element: it is paid out, its decline goes to the operator",
+            asked: true,
+            swift: !long,
             seats: vec![wallet(1000), TERMINAL],
             intents: vec![
                 (Intent::Ask(1, None), 1),
@@ -229,6 +239,19 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
                 (Intent::Sync(1), 1),
             ],
             goals: vec![Goal::Completed, Goal::Refunded],
+            ..plain.clone()
+        },
+        Scenario {
+            name: "statements",
+            about: "statements and settlements are lost, doubled and late around two payments",
+            asked: true,
+            seats: vec![wallet(1000), wallet(0)],
+            intents: vec![
+                (Intent::Ask(1, Some(100)), 2),
+                (Intent::Pay(0), 2),
+                (Intent::Sync(0), 1),
+                (Intent::Sync(1), more),
+            ],
             ..plain.clone()
         },
         Scenario {
@@ -248,6 +271,8 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
         Scenario {
             name: "renewal",
             about: "certificates end and are renewed around payments for a printed code",
+            asked: true,
+            swift: !long,
             seats: vec![wallet(1000), wallet(0)],
             intents: vec![
                 (Intent::Ask(1, None), 1),
@@ -263,6 +288,8 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
         Scenario {
             name: "given-up",
             about: "a payee that stays away beyond the grace period, its clock standing still",
+            asked: true,
+            swift: !long,
             seats: vec![wallet(1000), wallet(0)],
             intents: vec![
                 (Intent::Ask(1, None), 1),
@@ -280,6 +307,8 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
         Scenario {
             name: "lost",
             about: "a device is reported lost and replaced while payments from it and to it are on their way",
+            asked: true,
+            swift: !long,
             seats: vec![wallet(500), wallet(300), wallet(0)],
             intents: vec![
                 (Intent::Ask(1, None), 1),
@@ -297,6 +326,8 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
         Scenario {
             name: "clones",
             about: "two copies of one wallet pay two payees",
+            asked: true,
+            swift: !long,
             seats: vec![clones(300, 2), wallet(0), wallet(0)],
             intents: vec![
                 (Intent::Ask(2, Some(200)), 1),
@@ -314,6 +345,8 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
         Scenario {
             name: "extracted",
             about: "a key out of its element signs payments as it likes",
+            asked: true,
+            swift: !long,
             seats: vec![EXTRACTED, wallet(0), wallet(0)],
             intents: vec![
                 (Intent::Ask(1, Some(100)), 2),

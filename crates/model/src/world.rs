@@ -206,7 +206,7 @@ impl Model {
             headers: Vec::new(),
             faults: Vec::new(),
         };
-        Self {
+        let mut model = Self {
             scenario,
             devices,
             operator,
@@ -222,7 +222,22 @@ impl Model {
             seats,
             keys,
             start,
+        };
+        if model.scenario.asked {
+            model.start = model.with_requests();
         }
+        model
+    }
+
+    /// The start after every request that may be asked for.
+    fn with_requests(&self) -> World {
+        let mut world = self.start();
+        for (number, (intent, most)) in self.scenario.intents.iter().enumerate() {
+            for _ in 0..if matches!(intent, Intent::Ask(..)) { *most } else { 0 } {
+                self.take(&mut world, &Action::Want(number as u8, None), None);
+            }
+        }
+        world
     }
 
     /// How it begins.
@@ -410,8 +425,12 @@ impl Model {
         match action {
             Action::Want(intent, _) => {
                 world.used[usize::from(*intent)] += 1;
-                if let Intent::Close(device) = self.scenario.intents[usize::from(*intent)].0 {
-                    world.book = self.operator.close(world.book, &self.key(device), self.now_s(world));
+                match self.scenario.intents[usize::from(*intent)].0 {
+                    Intent::Close(device) => {
+                        world.book = self.operator.close(world.book, &self.key(device), self.now_s(world));
+                    }
+                    Intent::Sync(device) if self.scenario.swift => self.sync_now(world, device),
+                    _ => {}
                 }
             }
             Action::Forge(intent, packet) => {
@@ -476,6 +495,7 @@ impl Model {
                         let amount = if open { Amount::new(100 + 50 * u64::from(nth)) } else { None };
                         (device, Command::Pay { request, amount, pin: None, reference })
                     }
+                    Intent::Sync(_) if self.scenario.swift => return None,
                     Intent::Sync(device) => (device, Command::Statement {}),
                     Intent::Fund(device, minor) => {
                         (device, Command::FundOrder { amount: Amount::new(minor)?, reference })
@@ -526,6 +546,20 @@ impl Model {
             if dies_after.is_none() {
                 self.emit(world, device, reply);
             }
+        }
+    }
+
+    /// A sync in one step: what it puts into the air arrives at once.
+    fn sync_now(&self, world: &mut World, device: u8) {
+        self.send(world, device, &Command::Statement {}, None);
+        for purpose in [Purpose::Statement, Purpose::Settlement] {
+            let of_this = |packet: &&u32| {
+                let packet = self.packets.value(**packet);
+                packet.purpose == purpose && (packet.from == device || packet.to == device)
+            };
+            let Some(packet) = world.air.iter().find(of_this).copied() else { return };
+            let at = self.packets.value(packet).to;
+            self.take(world, &Action::Arrive { packet, stays: false, at, refuse: None }, None);
         }
     }
 
