@@ -175,7 +175,11 @@ impl Model {
         self.rest.get((world.devices.clone(), world.book, world.clock), || {
             let (mut devices, mut book) = (world.devices.clone(), world.book);
             let now_s = self.now_s(world);
-            for later_s in [REQUESTS_ENDED_S, CERTIFICATES_ENDED_S, CERTIFICATES_ENDED_S, CERTIFICATES_ENDED_S] {
+            let closed = self.honest().any(|device| self.is_lost(world, device));
+            // Who waits for a lost device is given back what it paid when that is given up.
+            let given_up = if closed { [DUE_S, DUE_S].as_slice() } else { &[] };
+            let rounds = [&[REQUESTS_ENDED_S][..], &[CERTIFICATES_ENDED_S; 3], given_up].concat();
+            for later_s in rounds {
                 for device in self.honest().rev().filter(|device| !self.is_lost(world, *device)) {
                     let place = usize::from(device);
                     (devices[place], book) = self.sync(devices[place], book, device, now_s + later_s)?;

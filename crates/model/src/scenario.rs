@@ -351,18 +351,20 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             intents: vec![
                 (Intent::Ask(1, Some(100)), 2),
                 (Intent::Ask(2, Some(100)), 1),
-                (Intent::Forge(0), 3),
+                (Intent::Forge(0), 2 + more),
                 (Intent::Sync(1), 1),
+                (Intent::Sync(2), more),
             ],
-            mishaps: Mishaps { losses: 0, duplicates: 0, strays: 0, crashes: 0 },
+            mishaps: Mishaps { losses: more, duplicates: 1, strays: 0, crashes: more },
             goals: vec![Goal::Overlapped],
             ..plain.clone()
         },
         Scenario {
             name: "false-payee",
             about: "a payee's key out of its element signs receipts and declines for one payment",
+            swift: !long,
             seats: vec![EXTRACTED, wallet(500)],
-            intents: vec![(Intent::Pay(1), 2), (Intent::Forge(0), 3), (Intent::Sync(1), 2)],
+            intents: vec![(Intent::Pay(1), 2), (Intent::Forge(0), 3), (Intent::Sync(1), 1 + more)],
             goals: vec![Goal::Reclaimed],
             ..plain
         },
