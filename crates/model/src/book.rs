@@ -117,6 +117,7 @@ impl Book {
 }
 
 /// Every book that was reached, and what every message did to it.
+#[derive(Default)]
 pub struct Operator {
     /// What does not change.
     pub scheme: Scheme,
@@ -128,18 +129,6 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// An operator with no wallets; the number of its book is that of `Book::default()`.
-    pub fn new() -> Self {
-        Self {
-            scheme: Scheme::new(),
-            books: Interner::default(),
-            contents: Memo::default(),
-            steps: Memo::default(),
-            readings: Memo::default(),
-            broken: Memo::default(),
-        }
-    }
-
     /// The number of a book.
     pub fn number(&self, book: Book) -> u32 {
         let number = self.books.number(book.fingerprint());
@@ -159,7 +148,7 @@ impl Operator {
 
     /// Distinct books, and distinct messages answered.
     pub fn counts(&self) -> (usize, usize) {
-        (self.books.len(), self.steps.len())
+        (self.books.count(), self.steps.count())
     }
 
     /// Answers a statement or a fund order at `now_s`; the book afterwards, and the answer if there is one.

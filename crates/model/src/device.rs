@@ -81,7 +81,7 @@ impl Devices {
 
     /// Distinct stored states, and distinct steps carried out.
     pub fn counts(&self) -> (usize, usize) {
-        (self.devices.len(), self.steps.len())
+        (self.devices.count(), self.steps.count())
     }
 
     fn run(&self, device: u32, command: &[u8], now_s: u32) -> Step {

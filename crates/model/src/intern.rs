@@ -44,7 +44,7 @@ impl<T: Hash + Eq> Interner<T> {
     }
 
     /// How many values there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).values.len()
     }
 }
@@ -71,7 +71,7 @@ impl<K: Hash + Eq, V: Clone> Memo<K, V> {
     }
 
     /// How many arguments there were.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.known.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 }

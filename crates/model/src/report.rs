@@ -92,7 +92,7 @@ pub fn run(scenarios: Vec<Scenario>, workers: usize, time_max: Duration) -> Vec<
 fn explore(scenario: Scenario, time_max: Duration, seen: &AtomicUsize) -> Outcome {
     let start = Instant::now();
     let model = Model::new(scenario.clone());
-    let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).timeout(time_max).target_state_count(4_000_000).spawn_bfs();
+    let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).timeout(time_max).spawn_bfs();
     let mut counted = 0;
     while !checker.is_done() {
         std::thread::sleep(Duration::from_millis(100));

@@ -92,8 +92,8 @@ pub struct Scenario {
     pub seats: Vec<Seat>,
     /// Whether the requests are there from the start, and not asked for in between.
     pub asked: bool,
-    /// Whether a sync is one step. Where it is not, statement and settlement are messages like others.
-    pub swift: bool,
+    /// Devices whose syncs are one step. Of others statement and settlement are messages like any.
+    pub swift: Vec<u8>,
     /// What may be wanted, and how often.
     pub intents: Vec<(Intent, u8)>,
     /// What may go wrong.
@@ -140,12 +140,13 @@ const MISHAPS: Mishaps = Mishaps { losses: 2, duplicates: 1, strays: 0, crashes:
 /// The scenarios of the quick form or, with `long`, of the long one.
 pub fn scenarios(long: bool) -> Vec<Scenario> {
     let more = u8::from(long);
+    let swift = |devices: &[u8]| if long { Vec::new() } else { devices.to_vec() };
     let plain = Scenario {
         name: "",
         about: "",
         seats: Vec::new(),
         asked: false,
-        swift: false,
+        swift: Vec::new(),
         intents: Vec::new(),
         mishaps: MISHAPS,
         instants_s: vec![0],
@@ -213,7 +214,7 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             name: "torn",
             about: "payer and payee sync around a torn payment, requests expire, the operator refunds",
             asked: true,
-            swift: !long,
+            swift: swift(&[0, 1, 2, 3]),
             seats: vec![wallet(1000), wallet(0)],
             intents: vec![
                 (Intent::Ask(1, Some(100)), 2),
@@ -229,7 +230,7 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             name: "terminal",
             about: "a terminal without an element: it is paid out, its decline goes to the operator",
             asked: true,
-            swift: !long,
+            swift: swift(&[0, 1, 2, 3]),
             seats: vec![wallet(1000), TERMINAL],
             intents: vec![
                 (Intent::Ask(1, None), 1),
@@ -255,15 +256,34 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             ..plain.clone()
         },
         Scenario {
+            name: "crossing",
+            about: "a refund on its way to a payer whom the decline reaches first",
+            asked: true,
+            swift: swift(&[1]),
+            seats: vec![wallet(1000), wallet(0)],
+            intents: vec![
+                (Intent::Ask(1, None), 1),
+                (Intent::Pay(0), 2),
+                (Intent::Refuse(1), 2),
+                (Intent::Sync(0), 1 + more),
+                (Intent::Sync(1), 1),
+            ],
+            mishaps: Mishaps { losses: 2 * more, duplicates: 1, strays: 0, crashes: more },
+            goals: vec![Goal::Completed, Goal::Reclaimed, Goal::Refunded],
+            ..plain.clone()
+        },
+        Scenario {
             name: "account",
             about: "funding and defunding around payments and syncs",
+            asked: true,
+            swift: swift(&[0, 1, 2, 3]),
             seats: vec![wallet(300), wallet(0)],
             intents: vec![
-                (Intent::Ask(1, Some(100)), 1),
-                (Intent::Pay(0), 1),
+                (Intent::Ask(1, None), 1),
+                (Intent::Pay(0), 2),
                 (Intent::Fund(0, 200), 1),
-                (Intent::Defund(0, 150), 1),
-                (Intent::Sync(0), 2),
+                (Intent::Defund(0, 120), 1),
+                (Intent::Sync(0), 1 + more),
             ],
             goals: vec![Goal::Completed],
             ..plain.clone()
@@ -272,7 +292,7 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             name: "renewal",
             about: "certificates end and are renewed around payments for a printed code",
             asked: true,
-            swift: !long,
+            swift: swift(&[0, 1, 2, 3]),
             seats: vec![wallet(1000), wallet(0)],
             intents: vec![
                 (Intent::Ask(1, None), 1),
@@ -289,7 +309,7 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             name: "given-up",
             about: "a payee that stays away beyond the grace period, its clock standing still",
             asked: true,
-            swift: !long,
+            swift: swift(&[0, 1, 2, 3]),
             seats: vec![wallet(1000), wallet(0)],
             intents: vec![
                 (Intent::Ask(1, None), 1),
@@ -302,13 +322,12 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             stopped_clocks: vec![1],
             gives_up: true,
             goals: vec![Goal::Completed, Goal::Refunded, Goal::GivenUp],
-            ..plain.clone()
         },
         Scenario {
             name: "lost",
             about: "a device is reported lost and replaced while payments from it and to it are on their way",
             asked: true,
-            swift: !long,
+            swift: swift(&[0, 1, 2, 3]),
             seats: vec![wallet(500), wallet(300), wallet(0)],
             intents: vec![
                 (Intent::Ask(1, None), 1),
@@ -327,7 +346,7 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             name: "clones",
             about: "two copies of one wallet pay two payees",
             asked: true,
-            swift: !long,
+            swift: swift(&[0, 1, 2, 3]),
             seats: vec![clones(300, 2), wallet(0), wallet(0)],
             intents: vec![
                 (Intent::Ask(2, Some(200)), 1),
@@ -346,7 +365,7 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             name: "extracted",
             about: "a key out of its element signs payments as it likes",
             asked: true,
-            swift: !long,
+            swift: swift(&[0, 1, 2, 3]),
             seats: vec![EXTRACTED, wallet(0), wallet(0)],
             intents: vec![
                 (Intent::Ask(1, Some(100)), 2),
@@ -362,7 +381,7 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
         Scenario {
             name: "false-payee",
             about: "a payee's key out of its element signs receipts and declines for one payment",
-            swift: !long,
+            swift: swift(&[0, 1, 2, 3]),
             seats: vec![EXTRACTED, wallet(500)],
             intents: vec![(Intent::Pay(1), 2), (Intent::Forge(0), 3), (Intent::Sync(1), 1 + more)],
             goals: vec![Goal::Reclaimed],

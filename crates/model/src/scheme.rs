@@ -45,9 +45,9 @@ fn key(secret: u8) -> SigningKey {
     SigningKey::from_secret(Algorithm::EdDsa, &[secret; 32]).expect("any 32 bytes are a secret")
 }
 
-impl Scheme {
-    /// The scheme with the permissive rules, of which received value may be respent at once.
-    pub fn new() -> Self {
+impl Default for Scheme {
+    /// The scheme with the permissive rules, by which received value may be respent at once.
+    fn default() -> Self {
         let (root_key, signer, issuer) = (key(1), key(2), key(3));
         let root = issue_root(name("model"), START_S - 2 * BACKDATE_S, 3650, &root_key, &HEDGE);
         let certify = |role, text, key: &SigningKey, grades, index_last| {
@@ -87,7 +87,9 @@ impl Scheme {
             issuer: (issuer, of_issuer),
         }
     }
+}
 
+impl Scheme {
     /// Signs what the operator says.
     pub fn sign<B: Body>(&self, body: &B) -> Envelope {
         let signer = Signer::Key(self.signer.public());

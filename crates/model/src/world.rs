@@ -137,6 +137,9 @@ pub enum Action {
     Tick,
 }
 
+/// A device or all of them, and the book, after a sync; or why there was none.
+pub(crate) type Synced<D> = Result<(D, u32), String>;
+
 /// A scenario, and everything that was learnt while it is explored.
 pub struct Model {
     /// What is explored.
@@ -155,9 +158,9 @@ pub struct Model {
     /// The payment that a message is about, or the one-time request that it is.
     digests: Memo<u32, Option<u32>>,
     /// What a whole sync did to a device and a book, by device, book, place and time.
-    pub(crate) syncs: Memo<(u32, u32, u8, u32), Result<(u32, u32), String>>,
+    pub(crate) syncs: Memo<(u32, u32, u8, u32), Synced<u32>>,
     /// What syncing all does to devices and a book, from an instant on.
-    pub(crate) rest: Memo<(Vec<u32>, u32, u8), Result<(Vec<u32>, u32), String>>,
+    pub(crate) rest: Memo<(Vec<u32>, u32, u8), Synced<Vec<u32>>>,
     /// Whether one device proves a key a cheat to another, by devices and key.
     pub(crate) meetings: Memo<(u32, u32, KeyId), bool>,
     /// The seat of each device.
@@ -169,7 +172,7 @@ pub struct Model {
 impl Model {
     /// The model with every wallet enrolled and funded.
     pub fn new(scenario: Scenario) -> Self {
-        let (devices, operator, packets) = (Devices::default(), Operator::new(), Interner::default());
+        let (devices, operator, packets) = (Devices::default(), Operator::default(), Interner::default());
         let (mut forgers, mut requests) = (BTreeMap::new(), Vec::new());
         let mut book = Book::default();
         let (mut held, mut seats, mut keys, mut tallies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -429,7 +432,9 @@ impl Model {
                     Intent::Close(device) => {
                         world.book = self.operator.close(world.book, &self.key(device), self.now_s(world));
                     }
-                    Intent::Sync(device) if self.scenario.swift => self.sync_now(world, device),
+                    Intent::Sync(device) if self.scenario.swift.contains(&device) => {
+                        self.sync_now(world, device)
+                    }
                     _ => {}
                 }
             }
@@ -495,7 +500,7 @@ impl Model {
                         let amount = if open { Amount::new(100 + 50 * u64::from(nth)) } else { None };
                         (device, Command::Pay { request, amount, pin: None, reference })
                     }
-                    Intent::Sync(_) if self.scenario.swift => return None,
+                    Intent::Sync(device) if self.scenario.swift.contains(&device) => return None,
                     Intent::Sync(device) => (device, Command::Statement {}),
                     Intent::Fund(device, minor) => {
                         (device, Command::FundOrder { amount: Amount::new(minor)?, reference })

@@ -139,7 +139,9 @@ fn a_terminal_is_paid_out_what_its_own_statement_knows_of() {
     ann.pay_to(&mut shop, 1_200, true);
     world.sync(&mut ann).unwrap();
     let settlement = Bytes(world.service.settle(&early.0).unwrap());
-    let Reply::Settled { paid_out, .. } = shop.run(&Command::Settle { settlement }).unwrap() else { panic!() };
+    let Reply::Settled { paid_out, .. } = shop.run(&Command::Settle { settlement }).unwrap() else {
+        panic!()
+    };
     assert_eq!((paid_out.minor(), shop.balance()), (0, 1_200));
     let Reply::Settled { paid_out, .. } = world.sync(&mut shop).unwrap() else { panic!() };
     assert_eq!((paid_out.minor(), shop.balance(), world.sound().defunded), (1_200, 0, 1_200));
