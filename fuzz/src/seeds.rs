@@ -435,6 +435,7 @@ fn statement_scripts() -> Seeds {
     let lost_for_good = |actor: u8| step(actor, 30, HONEST, &[1]);
     let due = || step(0, 30, HONEST, &[2]);
     let funded = |actor: u8| [fund(actor), sync(actor)].concat();
+    let funded_little = |actor: u8| [step(actor, 0, HONEST, &[10]), sync(actor)].concat();
     let seeds: Vec<(&str, u8, Vec<Vec<u8>>)> = vec![
         ("paid", 0, vec![funded(0), pay(0, 1, 50), take(1), show(0), sync(0), sync(1), sync(0)]),
         ("payee-first", 1, vec![funded(0), pay(0, 1, 50), take(1), sync(1), sync(0), sync(1)]),
@@ -516,7 +517,7 @@ fn statement_scripts() -> Seeds {
             "never-back",
             0,
             vec![
-                funded(0),
+                funded_little(0),
                 forge(0, 1, 4, 0),
                 take(1),
                 sync(1),
@@ -549,6 +550,24 @@ fn statement_scripts() -> Seeds {
                 pay(0, 1, 50),
                 sync(0),
                 lost_for_good(0),
+                wait(255),
+                wait(255),
+                wait(255),
+                due(),
+                sync(0),
+                due(),
+            ],
+        ),
+        (
+            "closed-with-a-loss",
+            0,
+            vec![
+                funded_little(0),
+                lost_for_good(0),
+                forge(0, 1, 4, 0),
+                take(1),
+                sync(1),
+                due(),
                 wait(255),
                 wait(255),
                 wait(255),

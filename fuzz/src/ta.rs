@@ -1,7 +1,8 @@
 //! The trusted application's door: any bytes, and any sequence of commands of four wallets that hand each other's
 //! messages on, changed or not, while stores fail and clocks jump.
 //!
-//! What must hold after each step: what comes out is a response; an error moves nothing; a payment has one owner; and
+//! What must hold after each step: what comes out is a response; an error moves nothing; a payment has one owner; nobody
+//! is proven to cheat but the broken element; and
 //! `funded - defunded = held + leaving + in flight + granted and not applied`, where what a broken element made up and
 //! somebody accepted counts as funded.
 
@@ -58,7 +59,10 @@ impl Bench {
             wallet(&mut world, index).run(&Command::Settle { settlement }).expect("it settles");
         }
         let key = SigningKey::from_secret(Algorithm::EdDsa, &[42; 32]).expect("any seed");
-        let cert = world.operator.issue(77, Grade::VirtualSe, key.public(), 1_000_000, Name::default());
+        // As much as a sync lets it spend, from nothing on: what is made up below the ceiling may be taken.
+        let grade = Grade::VirtualSe;
+        let ceiling = world.operator.rules.limits(grade).expect("limits").sync_total_max.minor();
+        let cert = world.operator.issue(77, grade, key.public(), ceiling, Name::default());
         let stores = std::array::from_fn(|index| wallet(&mut world, index).snapshot());
         let random = std::array::from_fn(|index| wallet(&mut world, index).device.random.get());
         let memory = world.operator.memory();
@@ -161,6 +165,10 @@ impl<'a> Run<'a> {
                 let waits = *code == Code::DeclineNeedsOperator && now == Some(PaymentState::Unresolved);
                 assert!(now == Some(row.state) || waits, "{code:?} took {row:?} to {now:?}");
             }
+        }
+        if let Ok(Reply::Learnt { cheats, .. }) = &result {
+            let broken = self.bench.broken.0.public();
+            assert!(cheats.iter().all(|key| *key == broken), "an honest wallet is proven to cheat");
         }
         self.seen[index] = Some(after);
         result
@@ -354,12 +362,13 @@ impl<'a> Run<'a> {
         let scheme = self.bench.world.operator.anchors.scheme;
         let fixed = request.body.amount.filter(|_| !input.byte().is_multiple_of(4));
         let amount = fixed.unwrap_or_else(|| some(input));
+        let ceiling = self.bench.broken.1.ceiling.minor();
         let body = Payment {
             request: request.id(&scheme),
             request_no: request.body.number,
             payee: request.header.key,
             amount,
-            spent: crate::world::amount(u64::from(input.word() % 1_100_000)),
+            spent: crate::world::amount(u64::from(input.word()) % (ceiling + ceiling / 8)),
             seq: u32::from(input.byte() % 8),
             prev: Digest([input.byte() % 2; 32]),
         };
