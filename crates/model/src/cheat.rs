@@ -12,7 +12,8 @@ use counterfoil_trust::judge;
 use counterfoil_wire::proof::Proof;
 use counterfoil_wire::{KeyId, Wire};
 
-use crate::world::{Fact, Model, World};
+use crate::model::Model;
+use crate::world::{Fact, World};
 
 impl Fact {
     /// Whether two payments took some of the same value.

@@ -6,9 +6,10 @@ use counterfoil_wire::sync::Standing;
 use stateright::{Model as Explored, Property};
 
 use crate::cheat;
+use crate::model::Model;
 use crate::scenario::{Goal, Intent};
 use crate::scheme::START_S;
-use crate::world::{Action, Fact, Fault, Model, World};
+use crate::world::{Action, Fact, Fault, World};
 
 /// After this time every one-time request has ended, and every certificate is still good.
 const REQUESTS_ENDED_S: u32 = 2 * 86_400;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model as Explored};
 
+use crate::model::Model;
 use crate::scenario::Scenario;
-use crate::world::Model;
 
 /// What a run found.
 pub struct Outcome {
