@@ -16,7 +16,6 @@ use crate::scheme::{PSP, START_S};
 use crate::world::{Action, Packet, World};
 
 /// A device or all of them, and the book, after a sync; or why there was none.
-/// A device or all of them, and the book, after a sync; or why there was none.
 pub(crate) type Synced<D> = Result<(D, u32), String>;
 
 /// A scenario, and everything that was learnt while it is explored.

@@ -362,6 +362,25 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             ..plain.clone()
         },
         Scenario {
+            name: "three-clones",
+            about: "three copies of one wallet pay two payees",
+            asked: true,
+            swift: swift(&[3, 4]),
+            seats: vec![clones(300, 3), wallet(0), wallet(0)],
+            intents: vec![
+                (Intent::Ask(3, Some(200)), 2),
+                (Intent::Ask(4, Some(150)), 1),
+                (Intent::Pay(0), 1),
+                (Intent::Pay(1), 1),
+                (Intent::Pay(2), 1),
+                (Intent::Sync(3), more),
+                (Intent::Sync(4), 1),
+            ],
+            mishaps: Mishaps { losses: more, duplicates: 1, strays: 0, crashes: more },
+            goals: vec![Goal::Completed, Goal::Overlapped],
+            ..plain.clone()
+        },
+        Scenario {
             name: "extracted",
             about: "a key out of its element signs payments as it likes",
             asked: true,
