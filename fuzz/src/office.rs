@@ -8,7 +8,7 @@ use counterfoil_wire::cert::WalletCert;
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::proof::SignedHeader;
 use counterfoil_wire::rules::Rules;
-use counterfoil_wire::sync::{Settlement, Standing, Statement};
+use counterfoil_wire::sync::{Settlement, Statement};
 use counterfoil_wire::{Amount, Digest, KeyId, PublicKey, Wire};
 
 use crate::domain::audit::{Scan, audit};
@@ -68,37 +68,11 @@ impl Office {
     pub fn enrol(&mut self, cert: WalletCert, spent: Amount) {
         let (key, id, index) = (cert.key, key_id(&cert.key), cert.status_index);
         let row = Wallet {
-            id,
-            key,
-            psp: "alpha".to_owned(),
-            account: format!("customer {index}"),
-            name: String::new(),
-            grade: cert.grade,
-            status_index: index,
             spent,
-            acked_seq: 0,
-            acked: Digest::NONE,
-            claimed: Amount::ZERO,
-            funding_applied: Amount::ZERO,
-            funding_total: Amount::ZERO,
-            order_no: 0,
-            shadow: 0,
-            loss: 0,
-            loss_no: 0,
-            liable: None,
-            standing: Standing::Good,
-            revoked: false,
-            pin_unblock: false,
             cert_from_s: self.now_s,
             cert_until_s: cert.not_after_s(),
             synced_at_s: self.now_s,
-            closed_below: 0,
-            closed_before_s: 0,
-            returned: Vec::new(),
-            paid_out: Amount::ZERO,
-            closed_at_s: 0,
-            closed_out: Amount::ZERO,
-            closed_out_no: 0,
+            ..Wallet::new(key, "alpha", &format!("customer {index}"), cert.grade, index)
         };
         self.wallets.insert(id, row);
         self.certs.insert(id, cert);

@@ -220,37 +220,10 @@ impl Operator {
         let status_index = u32::try_from(book.wallets.len()).expect("few wallets");
         let spent = Amount::new(1000 * u64::from(status_index + 1)).expect("a small amount");
         let mut wallet = Wallet {
-            id: key_id(&key),
-            key,
-            psp: PSP.to_owned(),
-            account: account.to_owned(),
             name: name.as_str().to_owned(),
-            grade,
-            status_index,
             spent,
-            acked_seq: 0,
-            acked: Digest::NONE,
-            claimed: Amount::ZERO,
-            funding_applied: Amount::ZERO,
-            funding_total: Amount::ZERO,
-            order_no: 0,
-            shadow: 0,
-            loss: 0,
-            loss_no: 0,
-            liable: None,
-            standing: Standing::Good,
-            revoked: false,
-            pin_unblock: false,
-            cert_from_s: 0,
-            cert_until_s: 0,
             synced_at_s: now_s,
-            closed_below: 0,
-            closed_before_s: 0,
-            returned: Vec::new(),
-            paid_out: Amount::ZERO,
-            closed_at_s: 0,
-            closed_out: Amount::ZERO,
-            closed_out_no: 0,
+            ..Wallet::new(key, PSP, account, grade, status_index)
         };
         let cert = self.certify(&mut wallet, Amount::ZERO, now_s);
         book.certs.insert(wallet.id, cert.clone());

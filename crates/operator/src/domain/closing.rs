@@ -138,36 +138,15 @@ mod tests {
     fn wallet(id: KeyId, grade: Grade) -> Wallet {
         Wallet {
             id,
-            key: PublicKey::from_slice(&[9; 32]).unwrap(),
-            psp: if id == LOST { "alpha" } else { "beta" }.to_owned(),
-            account: "account".to_owned(),
-            name: String::new(),
-            grade,
-            status_index: 1,
-            spent: Amount::ZERO,
-            acked_seq: 0,
-            acked: Digest::NONE,
-            claimed: Amount::ZERO,
-            funding_applied: Amount::ZERO,
-            funding_total: Amount::ZERO,
-            order_no: 0,
-            shadow: 0,
-            loss: 0,
-            loss_no: 0,
-            liable: None,
-            standing: Standing::Good,
-            revoked: false,
             pin_unblock: true,
-            cert_from_s: 0,
             cert_until_s: UNTIL_S,
-            synced_at_s: 0,
-            closed_below: 0,
-            closed_before_s: 0,
-            returned: Vec::new(),
-            paid_out: Amount::ZERO,
-            closed_at_s: 0,
-            closed_out: Amount::ZERO,
-            closed_out_no: 0,
+            ..Wallet::new(
+                PublicKey::from_slice(&[9; 32]).unwrap(),
+                if id == LOST { "alpha" } else { "beta" },
+                "account",
+                grade,
+                1,
+            )
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the operator knows of one wallet or terminal.
 
+use counterfoil_trust::key_id;
 use counterfoil_wire::cert::Grade;
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Algorithm, Amount, Digest, KeyId, PublicKey};
@@ -72,6 +73,43 @@ pub struct Wallet {
 }
 
 impl Wallet {
+    /// A wallet that is new to the operator: nothing has moved, and it has no certificate yet.
+    pub fn new(key: PublicKey, psp: &str, account: &str, grade: Grade, status_index: u32) -> Self {
+        Self {
+            id: key_id(&key),
+            key,
+            psp: psp.to_owned(),
+            account: account.to_owned(),
+            name: String::new(),
+            grade,
+            status_index,
+            spent: Amount::ZERO,
+            acked_seq: 0,
+            acked: Digest::NONE,
+            claimed: Amount::ZERO,
+            funding_applied: Amount::ZERO,
+            funding_total: Amount::ZERO,
+            order_no: 0,
+            shadow: 0,
+            loss: 0,
+            loss_no: 0,
+            liable: None,
+            standing: Standing::Good,
+            revoked: false,
+            pin_unblock: false,
+            cert_from_s: 0,
+            cert_until_s: 0,
+            synced_at_s: 0,
+            closed_below: 0,
+            closed_before_s: 0,
+            returned: Vec::new(),
+            paid_out: Amount::ZERO,
+            closed_at_s: 0,
+            closed_out: Amount::ZERO,
+            closed_out_no: 0,
+        }
+    }
+
     /// The algorithm of its key, which is also its issuer's.
     pub fn algorithm(&self) -> Algorithm {
         self.key.algorithm()

@@ -65,37 +65,10 @@ impl Service {
             let opening = if self.scheme.sandbox { SANDBOX_CUSTOMER_OPENING } else { 0 };
             desk.rail.open_or_balance(&Account::new(psp, account), opening)?;
             let mut wallet = Wallet {
-                id,
-                key,
-                psp: psp.to_owned(),
-                account: account.to_owned(),
-                name: opened.body.name.as_str().to_owned(),
-                grade: opened.body.grade,
-                status_index,
+                name: name.as_str().to_owned(),
                 spent: spent_start()?,
-                acked_seq: 0,
-                acked: Digest::NONE,
-                claimed: Amount::ZERO,
-                funding_applied: Amount::ZERO,
-                funding_total: Amount::ZERO,
-                order_no: 0,
-                shadow: 0,
-                loss: 0,
-                loss_no: 0,
-                liable: None,
-                standing: Standing::Good,
-                revoked: false,
-                pin_unblock: false,
-                cert_from_s: 0,
-                cert_until_s: 0,
                 synced_at_s: self.now_s(),
-                closed_below: 0,
-                closed_before_s: 0,
-                returned: Vec::new(),
-                paid_out: Amount::ZERO,
-                closed_at_s: 0,
-                closed_out: Amount::ZERO,
-                closed_out_no: 0,
+                ..Wallet::new(key, psp, account, opened.body.grade, status_index)
             };
             let (cert, issued) = self.certify(&mut wallet, Amount::ZERO)?;
             let settlement = Settlement {
