@@ -166,9 +166,9 @@ impl Model {
         self.at_rest(&devices, book, world)
     }
 
-    /// Devices and book once every honest device has synced until nothing can change any more. It takes three rounds
+    /// Devices and book once every honest device has synced until nothing can change any more. It takes four rounds
     /// after the certificates have ended: the payee learns the time, it states that it has closed, the payer is
-    /// refunded and acknowledges it.
+    /// refunded, it acknowledges that.
     ///
     /// # Errors
     /// Why a device cannot sync, in words.
@@ -179,7 +179,7 @@ impl Model {
             let closed = self.honest().any(|device| self.is_lost(world, device));
             // Who waits for a lost device is given back what it paid when that is given up.
             let given_up = if closed { [DUE_S, DUE_S].as_slice() } else { &[] };
-            let rounds = [&[REQUESTS_ENDED_S][..], &[CERTIFICATES_ENDED_S; 3], given_up].concat();
+            let rounds = [&[REQUESTS_ENDED_S][..], &[CERTIFICATES_ENDED_S; 4], given_up].concat();
             for later_s in rounds {
                 for device in self.honest().rev().filter(|device| !self.is_lost(world, *device)) {
                     let place = usize::from(device);
