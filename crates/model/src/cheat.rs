@@ -37,6 +37,14 @@ pub fn overlapped(model: &Model, world: &World) -> bool {
     overlapping(model, world).next().is_some()
 }
 
+/// Whether more was taken of a cheat than the room under its ceiling.
+pub fn beyond_room(model: &Model, world: &World) -> bool {
+    model.scenario.seats.iter().zip(0..).filter(|(seat, _)| seat.copies != 1).any(|(_, number)| {
+        let of_seat = taken(model, world).filter(|fact| fact.payer == number);
+        of_seat.map(|fact| u64::from(fact.amount)).sum::<u64>() > model.room(number)
+    })
+}
+
 /// What one payee took never overlaps.
 pub fn apart(model: &Model, world: &World) -> bool {
     overlapping(model, world).all(|(one, other)| one.payee != other.payee)

@@ -100,6 +100,9 @@ impl Explored for Model {
                 Goal::Overlapped => {
                     Property::sometimes("a cheat spends the same value twice", cheat::overlapped)
                 }
+                Goal::BeyondRoom => {
+                    Property::sometimes("a cheat takes more than the room once", cheat::beyond_room)
+                }
                 Goal::GivenUp => {
                     Property::sometimes("a receipt wins over a refund", |_: &Self, world: &World| {
                         world.facts.iter().any(|fact| fact.accepted > 0 && fact.refunded > 0)

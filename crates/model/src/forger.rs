@@ -60,14 +60,16 @@ impl Forger {
         self.cert.ceiling.minus_or_zero(self.spent).minor()
     }
 
-    /// Payments for a request: in each place of the journal, with the gross total as it should be, one payment further,
+    /// Payments for a request: in each place of the journal, with a gross total that it never was, the one that it should be, one payment further,
     /// at the ceiling, and above it.
     pub fn payments(&self, scheme: &KeyId, place: u8, request: &Packet) -> Vec<Packet> {
         let opened = open::<Request>(&request.bytes.0).expect("a request");
         let Signer::Cert(payee) = &opened.envelope.signer else { panic!("a request shows a certificate") };
         let amount = opened.body.amount.unwrap_or(Amount::new(100).expect("a small amount"));
         let more = |base: Amount| base.plus(amount).expect("small amounts");
-        let totals = [more(self.spent), more(more(self.spent)), self.cert.ceiling, more(self.cert.ceiling)];
+        // The first is below where the key's gross total began.
+        let totals =
+            [amount, more(self.spent), more(more(self.spent)), self.cert.ceiling, more(self.cert.ceiling)];
         let mut packets = Vec::new();
         for seq in SEQS {
             for spent in totals {

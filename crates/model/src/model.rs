@@ -12,7 +12,7 @@ use crate::device::Devices;
 use crate::forger::Forger;
 use crate::intern::{Interner, Memo};
 use crate::scenario::{Intent, Scenario, Seat};
-use crate::scheme::{PSP, START_S};
+use crate::scheme::{PSP, START_S, Scheme};
 use crate::world::{Action, Packet, World};
 
 /// A device or all of them, and the book, after a sync; or why there was none.
@@ -50,7 +50,8 @@ pub struct Model {
 impl Model {
     /// The model with every wallet enrolled and funded.
     pub fn new(scenario: Scenario) -> Self {
-        let (devices, operator, packets) = (Devices::default(), Operator::default(), Interner::default());
+        let (devices, mut operator, packets) = (Devices::default(), Operator::default(), Interner::default());
+        operator.scheme = Scheme::with(scenario.sync_total_max);
         let (mut forgers, mut requests) = (BTreeMap::new(), Vec::new());
         let mut book = Book::default();
         let (mut held, mut seats, mut keys, mut tallies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

@@ -79,6 +79,8 @@ pub enum Goal {
     ClosedOut,
     /// A cheat's payments took some of the same value.
     Overlapped,
+    /// More was taken of a cheat than the room under its ceiling.
+    BeyondRoom,
 }
 
 /// One exhaustive run.
@@ -104,6 +106,8 @@ pub struct Scenario {
     pub stopped_clocks: Vec<u8>,
     /// Whether the clock goes so far that the operator gives a payee up for gone.
     pub gives_up: bool,
+    /// Largest total between two syncs, minor units, where it is not the rules': the room of a cheat.
+    pub sync_total_max: Option<u64>,
     /// What must have happened somewhere.
     pub goals: Vec<Goal>,
 }
@@ -152,6 +156,7 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
         instants_s: vec![0],
         stopped_clocks: Vec::new(),
         gives_up: false,
+        sync_total_max: None,
         goals: vec![Goal::Completed],
     };
     vec![
@@ -322,6 +327,7 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             stopped_clocks: vec![1],
             gives_up: true,
             goals: vec![Goal::Completed, Goal::Refunded, Goal::GivenUp],
+            ..plain.clone()
         },
         Scenario {
             name: "lost",
@@ -346,6 +352,7 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             name: "clones",
             about: "two copies of one wallet pay two payees",
             asked: true,
+            sync_total_max: Some(250),
             swift: swift(&[0, 1, 2, 3]),
             seats: vec![clones(300, 2), wallet(0), wallet(0)],
             intents: vec![
@@ -358,13 +365,14 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
                 (Intent::Sync(3), more),
             ],
             mishaps: Mishaps { losses: 1, duplicates: 1, strays: 0, crashes: more },
-            goals: vec![Goal::Completed, Goal::Overlapped],
+            goals: vec![Goal::Completed, Goal::Overlapped, Goal::BeyondRoom],
             ..plain.clone()
         },
         Scenario {
             name: "three-clones",
             about: "three copies of one wallet pay two payees",
             asked: true,
+            sync_total_max: Some(250),
             swift: swift(&[3, 4]),
             seats: vec![clones(300, 3), wallet(0), wallet(0)],
             intents: vec![
@@ -377,13 +385,14 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
                 (Intent::Sync(4), 1),
             ],
             mishaps: Mishaps { losses: more, duplicates: 1, strays: 0, crashes: more },
-            goals: vec![Goal::Completed, Goal::Overlapped],
+            goals: vec![Goal::Completed, Goal::Overlapped, Goal::BeyondRoom],
             ..plain.clone()
         },
         Scenario {
             name: "extracted",
             about: "a key out of its element signs payments as it likes",
             asked: true,
+            sync_total_max: Some(150),
             swift: swift(&[0, 1, 2, 3]),
             seats: vec![EXTRACTED, wallet(0), wallet(0)],
             intents: vec![
@@ -394,7 +403,7 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
                 (Intent::Sync(2), more),
             ],
             mishaps: Mishaps { losses: more, duplicates: 1, strays: 0, crashes: more },
-            goals: vec![Goal::Overlapped],
+            goals: vec![Goal::Overlapped, Goal::BeyondRoom],
             ..plain.clone()
         },
         Scenario {

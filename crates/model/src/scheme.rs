@@ -46,8 +46,15 @@ fn key(secret: u8) -> SigningKey {
 }
 
 impl Default for Scheme {
-    /// The scheme with the permissive rules, by which received value may be respent at once.
     fn default() -> Self {
+        Self::with(None)
+    }
+}
+
+impl Scheme {
+    /// The scheme with the permissive rules, by which received value may be respent at once, and, where it is given,
+    /// another largest total between two syncs, minor units.
+    pub fn with(sync_total_max: Option<u64>) -> Self {
         let (root_key, signer, issuer) = (key(1), key(2), key(3));
         let root = issue_root(name("model"), START_S - 2 * BACKDATE_S, 3650, &root_key, &HEDGE);
         let certify = |role, text, key: &SigningKey, grades, index_last| {
@@ -74,7 +81,10 @@ impl Default for Scheme {
         let (trust, _) = seal(&anchors.scheme, &root_key, &HEDGE, &list, by_root, None);
         let trust = Bytes(trust.to_bytes());
         anchors.adopt(&trust.0).expect("the list is good");
-        let rules = Preset::Permissive.rules();
+        let mut rules = Preset::Permissive.rules();
+        if let Some(most) = sync_total_max.and_then(Amount::new) {
+            rules.limits.iter_mut().for_each(|limits| limits.sync_total_max = most);
+        }
         let rules_signed =
             seal(&anchors.scheme, &signer, &HEDGE, &rules, Signer::Key(signer.public()), None).0.to_bytes();
         Self {
