@@ -14,8 +14,11 @@ pub mod statement;
 pub mod ta;
 pub mod wire;
 
+#[path = "../../crates/ta/tests/support/door.rs"]
+mod door;
 #[path = "../../crates/ta/tests/support/mod.rs"]
-mod world;
+mod support;
+use support as world;
 
 #[path = "../../crates/trust/tests/common/mod.rs"]
 mod scheme;

@@ -61,7 +61,7 @@ struct Said {
 
 impl Said {
     fn run(&mut self, name: &'static str, wallet: &mut Wallet, command: Command) -> Vec<u8> {
-        let response = wallet.app.process(&command.to_bytes());
+        let response = wallet.process(&command.to_bytes());
         self.commands.push((name, command));
         self.responses.push((name, response.clone()));
         response
@@ -80,6 +80,7 @@ fn life() -> Said {
         pin: Some(pin(PIN)),
         root: w.operator.root.clone(),
         binding: enrolment_binding("alpha", "account 9", Some("code")),
+        element: crate::world::element(),
     };
     let enrolment = fresh.message(&enrol).expect("an enrolment");
     said.messages.push((4, "enrolment", enrolment));
@@ -99,6 +100,7 @@ fn life() -> Said {
             amount: None,
             pin: Some(pin(PIN)),
             reference: reference(1),
+            approval: None,
         };
         said.run(names(1), payer, ask.clone());
         let payment = payer.message(&ask).expect("the same again");

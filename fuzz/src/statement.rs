@@ -469,6 +469,7 @@ impl Run {
             trust_no: 1,
             revocation_no: 0,
             pin_blocked: false,
+            tamper: None,
             nonce: Nonce([state.seq as u8; 16]),
         };
         let mut body = honest.clone();

@@ -152,7 +152,7 @@ impl<'a> Run<'a> {
     fn process(&mut self, index: usize, command: &[u8]) -> Result<Reply, Code> {
         let seen = self.seen[index].take();
         let before = seen.unwrap_or_else(|| self.show(index));
-        let answer = self.bench.wallet(index).app.process(command);
+        let answer = self.bench.wallet(index).process(command);
         let response = Response::from_bytes(&answer).expect("what comes out is a response");
         let after = self.show(index);
         let result = response.0.map_err(|error| error.code);
@@ -204,7 +204,7 @@ impl<'a> Run<'a> {
                 let request = pick(&self.pool.requests, input);
                 let amount = minor(input).filter(|_| input.byte() & 1 == 1);
                 let pin = digits(input);
-                let pay = Command::Pay { request, amount, pin, reference: reference(input) };
+                let pay = Command::Pay { request, amount, pin, reference: reference(input), approval: None };
                 let payment = self.message(index, &pay);
                 self.pool.payments.extend(payment);
             }
@@ -322,15 +322,40 @@ impl<'a> Run<'a> {
                     amount: minor(input),
                     pin: digits(input),
                     reference: reference(input),
+                    approval: None,
                 };
                 let bytes = input.tampered(&command.to_bytes());
                 let _ = self.process(index, &bytes);
             }
+            62 => {
+                let tamper = Tamper::ALL[input.below(Tamper::ALL.len())];
+                let _ = self.run(index, &Command::ReportTamper { tamper });
+            }
+            63 => self.approve(index, input),
             _ => {
                 let bytes = input.bytes();
                 let _ = self.process(index, bytes);
             }
         }
+    }
+
+    /// Binds the phone's key, asks for a challenge, and pays with what the key signs, most often for that very payment.
+    fn approve(&mut self, index: usize, input: &mut Input<'_>) {
+        let phone = SigningKey::from_secret(Algorithm::Es256, &[77; 32]).expect("a scalar");
+        let key = (input.byte() % 8 != 0).then(|| phone.public());
+        let _ = self.run(index, &Command::BindPlatform { key, pin: digits(input) });
+        let request = pick(&self.pool.requests, input);
+        let amount = minor(input).filter(|_| input.byte() & 1 == 1);
+        let reference = reference(input);
+        let ask = Command::PlatformChallenge { request: request.clone(), amount, reference };
+        let Ok(Reply::Challenge { mut challenge }) = self.run(index, &ask) else { return };
+        if input.byte() % 8 == 0 {
+            challenge.0[0] ^= 1;
+        }
+        let approval = Some(phone.sign(&challenge.0, &HEDGE));
+        let pay = Command::Pay { request, amount, pin: None, reference, approval };
+        let payment = self.message(index, &pay);
+        self.pool.payments.extend(payment);
     }
 
     fn decided(&mut self, index: usize, command: &Command) {

@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow};
 use counterfoil_trust::key_id;
 use counterfoil_wallet::amounts::{currency_code, format_amount};
 use counterfoil_wire::cert::{AuthorityCert, Grade, Role, RootCert, WalletCert};
+use counterfoil_wire::element::Tamper;
 use counterfoil_wire::header::Extra;
 use counterfoil_wire::lists::{RevocationList, TrustList, from_gaps};
 use counterfoil_wire::message::{Decline, Payment, Receipt, Request};
@@ -127,6 +128,12 @@ pub(crate) fn enrolment(body: &Enrolment) -> Fields {
         .put("grade", body.grade.name())
         .put("name", body.name.as_str())
         .put("binding", body.binding.to_string())
+        .put("image", body.element.image.to_string())
+        .put("image_version", body.element.image_version)
+        .put("application", body.element.application.to_string())
+        .put("counter", body.element.counter.name())
+        .put("tamper", body.element.tamper.map(Tamper::name))
+        .put("challenge", body.element.challenge.to_string())
 }
 
 pub(crate) fn fund_order(body: &FundOrder, currency: Option<Currency>) -> Fields {
@@ -153,6 +160,7 @@ pub(crate) fn statement(body: &Statement, currency: Option<Currency>) -> Fields 
         .put("trust_list_held", body.trust_no)
         .put("revocation_list_held", body.revocation_no)
         .put("pin_blocked", body.pin_blocked)
+        .put("tamper", body.tamper.map(Tamper::name))
         .put("nonce", body.nonce.to_string())
 }
 
@@ -273,6 +281,8 @@ pub(crate) fn members(object: Map<String, Value>) -> Fields {
             "claim_window_s" => fields.put_as("claim_window_s", seconds(&value), value),
             "grace_s" => fields.put_as("grace_s", seconds(&value), value),
             "share_headers" => fields.put("share_headers", value),
+            "tamper" => fields.put("tamper", value),
+            "lowered_percent" => fields.put_as("lowered_percent", text, value),
             "liability" => fields.put_as("liability", text, value),
             "loss_fund" => fields.put_as("loss_fund", text, value),
             _ => fields,
@@ -301,6 +311,7 @@ fn limit(value: &Value) -> Fields {
         "payment_max",
         "no_pin_max",
         "no_pin_total_max",
+        "platform_auth_max",
         "sync_total_max",
         "sync_count_max",
         "window_s",

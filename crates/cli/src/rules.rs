@@ -19,7 +19,7 @@ use counterfoil_trust::open;
 use counterfoil_wallet::amounts::format_amount;
 use counterfoil_wire::cert::Grade;
 use counterfoil_wire::rules::{Liability, Limits, Preset, Rules};
-use counterfoil_wire::{Amount, Wire};
+use counterfoil_wire::{Amount, Currency, Wire};
 use serde_json::{Value, json};
 
 use crate::output::{Answer, Output, Usage, table};
@@ -218,6 +218,7 @@ fn limits_table(rules: &Rules) -> Vec<String> {
     add("largest payment", &|l| payer(l, amount(l.payment_max)));
     add("largest payment without PIN", &|l| payer(l, amount(l.no_pin_max)));
     add("total without PIN", &|l| payer(l, amount(l.no_pin_total_max)));
+    add("largest payment by the phone's lock", &|l| payer(l, platform_words(l, rules.currency)));
     add("total paid between syncs", &|l| payer(l, amount(l.sync_total_max)));
     add("payments between syncs", &|l| payer(l, l.sync_count_max.to_string()));
     add("total paid in a window", &|l| {
@@ -238,6 +239,14 @@ fn respend_words(percent: u8) -> String {
         0 => "none (staged)".to_owned(),
         100.. => "all (fully offline)".to_owned(),
         percent => format!("{percent} % (intermittent)"),
+    }
+}
+
+fn platform_words(limits: &Limits, currency: Currency) -> String {
+    if limits.platform_auth_max.is_zero() {
+        "never".to_owned()
+    } else {
+        format_amount(limits.platform_auth_max, currency)
     }
 }
 
@@ -268,6 +277,7 @@ pub(crate) fn json_of(rules: &Rules) -> serde_json::Map<String, Value> {
             "payment_max": money(l.payment_max),
             "no_pin_max": money(l.no_pin_max),
             "no_pin_total_max": money(l.no_pin_total_max),
+            "platform_auth_max": money(l.platform_auth_max),
             "sync_total_max": money(l.sync_total_max),
             "sync_count_max": l.sync_count_max,
             "window_s": l.window_s,
@@ -306,6 +316,11 @@ pub(crate) fn json_of(rules: &Rules) -> serde_json::Map<String, Value> {
         "claim_window_s": rules.claim_window_s,
         "grace_s": rules.grace_s,
         "share_headers": rules.share_headers,
+        "tamper": rules.tamper.iter().map(|rule| json!({
+            "tamper": rule.tamper.name(),
+            "answer": rule.answer.name(),
+        })).collect::<Vec<_>>(),
+        "lowered_percent": rules.lowered_percent,
         "liability": liability,
         "loss_fund": rules.loss_fund.as_str(),
     });

@@ -97,6 +97,16 @@ impl Explored for Model {
                         book.wallets.values().any(|wallet| !wallet.closed_out.is_zero())
                     })
                 }
+                Goal::Deactivated => Property::sometimes(
+                    "a deactivated payer's payment completes",
+                    |model: &Self, world: &World| {
+                        world.facts.iter().any(|fact| {
+                            let payer = model.place_of_seat(fact.payer);
+                            let view = model.devices.view(world.devices[usize::from(payer)]);
+                            fact.confirmed && view.tamper.is_some()
+                        })
+                    },
+                ),
                 Goal::Overlapped => {
                     Property::sometimes("a cheat spends the same value twice", cheat::overlapped)
                 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use counterfoil_ta::api::{Command, Reply};
 use counterfoil_trust::{enrolment_binding, key_id};
 use counterfoil_wire::cert::{Grade, Name};
-use counterfoil_wire::{Amount, Bytes, Digest, KeyId, Reference};
+use counterfoil_wire::element::{CounterKind, ElementStatement};
+use counterfoil_wire::{Amount, Bytes, Digest, KeyId, Nonce, Reference};
 
 use crate::book::{Book, Operator};
 use crate::device::Devices;
@@ -224,7 +225,8 @@ fn enrol(devices: &Devices, operator: &Operator, book: &mut Book, seat: u8, grad
     let name = Name::new(if grade == Grade::Terminal { "shop" } else { "" }).expect("a short name");
     let (root, account) = (operator.scheme.root.clone(), format!("account-{seat}"));
     let binding = enrolment_binding(PSP, &account, None);
-    let enrol = Command::Enrol { es256: false, grade, name, pin: None, root, binding };
+    let element = ElementStatement::native(CounterKind::None, Nonce([0; 16]));
+    let enrol = Command::Enrol { es256: false, grade, name, pin: None, root, binding, element };
     let (device, reply) = done(devices, devices.blank(seat), &enrol);
     let settlement = operator.enrol(book, &message(reply), &account, START_S);
     done(devices, device, &Command::Settle { settlement }).0

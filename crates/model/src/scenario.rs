@@ -45,6 +45,8 @@ pub enum Intent {
     Fund(u8, u64),
     /// To defund.
     Defund(u8, u64),
+    /// To report tampering to a device: it deactivates itself until a settlement ends that.
+    Tamper(u8),
     /// To report a device lost: its PSP closes the wallet. Whoever found it may still pay with it.
     Close(u8),
     /// To sign what no element would, with an extracted key.
@@ -77,6 +79,8 @@ pub enum Goal {
     GivenUp,
     /// What a lost device had not spent went to the account behind it.
     ClosedOut,
+    /// A wallet was deactivated while its payment was in flight, and that payment completed.
+    Deactivated,
     /// A cheat's payments took some of the same value.
     Overlapped,
     /// More was taken of a cheat than the room under its ceiling.
@@ -229,6 +233,25 @@ pub fn scenarios(long: bool) -> Vec<Scenario> {
             ],
             instants_s: vec![0, 2 * DAY_S],
             goals: vec![Goal::Completed, Goal::Refunded],
+            ..plain.clone()
+        },
+        Scenario {
+            name: "deactivated",
+            about: "tampering is reported to payer and payee around payments, refusals and syncs",
+            asked: true,
+            swift: swift(&[0, 1, 2, 3]),
+            seats: vec![wallet(1000), wallet(0)],
+            intents: vec![
+                (Intent::Ask(1, Some(100)), 2),
+                (Intent::Pay(0), 2),
+                (Intent::Refuse(1), 1),
+                (Intent::Tamper(0), 1),
+                (Intent::Tamper(1), 1),
+                (Intent::Sync(0), more),
+                (Intent::Sync(1), 1),
+            ],
+            mishaps: Mishaps { losses: 1, duplicates: more, strays: 0, crashes: 1 },
+            goals: vec![Goal::Completed, Goal::Reclaimed, Goal::Deactivated],
             ..plain.clone()
         },
         Scenario {

@@ -2,6 +2,7 @@
 
 use counterfoil_ta::api::Command;
 use counterfoil_trust::{open, sha256};
+use counterfoil_wire::element::Tamper;
 use counterfoil_wire::header::Purpose;
 use counterfoil_wire::message::{Decline, Payment, Receipt, Request};
 use counterfoil_wire::{Amount, Reference};
@@ -33,7 +34,11 @@ impl Model {
                     }
                 }
                 Intent::Refuse(_) => {}
-                Intent::Ask(..) | Intent::Fund(..) | Intent::Defund(..) | Intent::Close(_) => {
+                Intent::Ask(..)
+                | Intent::Fund(..)
+                | Intent::Defund(..)
+                | Intent::Tamper(_)
+                | Intent::Close(_) => {
                     steps.push(Action::Want(number, None));
                 }
                 Intent::Forge(forger) => {
@@ -184,7 +189,7 @@ impl Model {
                         let open =
                             open::<Request>(&request.0).is_ok_and(|request| request.body.is_standing());
                         let amount = if open { Amount::new(100 + 50 * u64::from(nth)) } else { None };
-                        (device, Command::Pay { request, amount, pin: None, reference })
+                        (device, Command::Pay { request, amount, pin: None, reference, approval: None })
                     }
                     Intent::Sync(device) if self.scenario.swift.contains(&device) => return None,
                     Intent::Sync(device) => (device, Command::Statement {}),
@@ -194,6 +199,7 @@ impl Model {
                     Intent::Defund(device, minor) => {
                         (device, Command::Defund { amount: Amount::new(minor)?, pin: None, reference })
                     }
+                    Intent::Tamper(device) => (device, Command::ReportTamper { tamper: Tamper::Seal }),
                     Intent::Refuse(_) | Intent::Forge(_) | Intent::Close(_) => return None,
                 })
             }

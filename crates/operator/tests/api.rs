@@ -10,6 +10,7 @@ use counterfoil_operator::api::{BODY_MAX, router};
 use counterfoil_ta::api::Command;
 use counterfoil_trust::{Anchors, Revoked, SigningKey, enrolment_binding, open, seal};
 use counterfoil_wire::cert::{Grade, Name, RootCert};
+use counterfoil_wire::element::{CounterKind, ElementStatement};
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::lists::TrustList;
 use counterfoil_wire::rules::Rules;
@@ -86,7 +87,8 @@ fn new_key() -> SigningKey {
 fn enrolment(world: &World, key: &SigningKey, nonce: u8, account: &str, code: Option<&str>) -> Vec<u8> {
     let binding = enrolment_binding("alpha", account, code);
     let (grade, name) = (Grade::VirtualSe, Name::default());
-    let body = Enrolment { nonce: Nonce([nonce; 16]), grade, name, binding };
+    let element = ElementStatement::native(CounterKind::None, Nonce([0; 16]));
+    let body = Enrolment { nonce: Nonce([nonce; 16]), grade, name, binding, element };
     seal(&scheme(world), key, &[1; 32], &body, Signer::Key(key.public()), None).0.to_bytes()
 }
 
@@ -327,7 +329,9 @@ async fn a_production_operator_takes_no_claimed_grade_and_no_name_but_the_psps()
     let enrol = |grade: Grade, name: &str, code: &str| {
         let key = new_key();
         let binding = enrolment_binding("alpha", "cafe", Some(code));
-        let body = Enrolment { nonce: Nonce([9; 16]), grade, name: Name::new(name).unwrap(), binding };
+        let element = ElementStatement::native(CounterKind::None, Nonce([0; 16]));
+        let body =
+            Enrolment { nonce: Nonce([9; 16]), grade, name: Name::new(name).unwrap(), binding, element };
         let signer = Signer::Key(key.public());
         let bytes = seal(&scheme(&world), &key, &[1; 32], &body, signer, None).0.to_bytes();
         world.service.enrol("alpha", "cafe", Some(code), &bytes).map_err(|refusal| refusal.code())

@@ -11,6 +11,7 @@ use counterfoil_trust::{
     Misbehaviour, SigningKey, enrolment_binding, header_id, judge, key_id, open, seal, sha256,
 };
 use counterfoil_wire::cert::{Grade, Name, WalletCert};
+use counterfoil_wire::element::{CounterKind, ElementStatement};
 use counterfoil_wire::header::{Envelope, Extra, Header, Purpose, Signer};
 use counterfoil_wire::message::{Body, Decline, Payment, Receipt, Request};
 use counterfoil_wire::proof::Proof;
@@ -40,7 +41,8 @@ impl Broken {
         let scheme = world.service.scheme().anchors.scheme;
         let binding = enrolment_binding("alpha", account, None);
         let (grade, name) = (Grade::VirtualSe, Name::default());
-        let body = Enrolment { nonce: Nonce([1; 16]), grade, name, binding };
+        let element = ElementStatement::native(CounterKind::None, Nonce([0; 16]));
+        let body = Enrolment { nonce: Nonce([1; 16]), grade, name, binding, element };
         let enrolment = seal(&scheme, &key, &[1; 32], &body, Signer::Key(key.public()), None).0.to_bytes();
         let answer = world.service.enrol("alpha", account, None, &enrolment).unwrap();
         let answer = open::<Settlement>(&answer).unwrap().body;
@@ -151,6 +153,7 @@ impl Broken {
             trust_no: 1,
             revocation_no: 1,
             pin_blocked: false,
+            tamper: None,
             nonce: Nonce([2; 16]),
         };
         let signer = Signer::Key(self.key.public());

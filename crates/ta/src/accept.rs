@@ -32,7 +32,7 @@ impl<E: Env> TrustedApp<E> {
         if let Some(before) = self.decided_before(&opened.id(self.state()?.scheme()))? {
             return Ok(before);
         }
-        self.check_good()?;
+        self.check_active()?;
         let now_s = self.now_s()?;
         let shown = self.check_shown(opened, bytes, Some(now_s))?;
         // The operator may give a payment back some time after its payee's last certificate ended.
@@ -59,6 +59,10 @@ impl<E: Env> TrustedApp<E> {
             Some(Reply::Accepted { .. }) => return Err(Code::AlreadyAccepted.into()),
             Some(before) => return Ok(before),
             None => {}
+        }
+        // A decline brings value back at the payer: not on the word of a journal that may be an older one.
+        if self.state()?.core.tamper.is_some() {
+            return Err(Code::Deactivated.into());
         }
         // What is declined moves nothing, so neither expiry nor revocation of the payer stands in the way.
         let shown = self.check_shown(opened, bytes, None)?;

@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 
 use counterfoil_wire::cert::{Grade, Name, RootCert, WalletCert};
 use counterfoil_wire::codec::{Dec, Enc};
+use counterfoil_wire::element::{ElementStatement, Tamper};
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{
-    Algorithm, Amount, Bytes, Code, Digest, Error, PublicKey, Reference, Wire, code_enum, record,
+    Algorithm, Amount, Bytes, Code, Digest, Error, PublicKey, Reference, Signature, Wire, code_enum, record,
 };
 
 macro_rules! tagged {
@@ -81,6 +82,8 @@ tagged! {
             root: RootCert,
             /// What the key is enrolled for: [`counterfoil_trust::enrolment_binding`].
             binding: Digest,
+            /// What the key runs in, as the host measured it.
+            element: ElementStatement,
         },
         /// Asks to be paid.
         Request = 2 {
@@ -101,6 +104,8 @@ tagged! {
             pin: Option<Pin>,
             /// Names the operation: the same reference gives the same bytes.
             reference: Reference,
+            /// The bound key's signature over the challenge of this payment, in the place of the PIN.
+            approval: Option<Signature>,
         },
         /// Takes a payment, or declines it where the rules refuse it.
         Accept = 4 {
@@ -172,6 +177,28 @@ tagged! {
             revocation_after: u32,
             /// Only a trust list with a higher number is told.
             trust_after: u32,
+        },
+        /// Tampering was found: the wallet deactivates itself until a settlement answers a statement that told it. The
+        /// first reason is kept. The host's word.
+        ReportTamper = 17 {
+            /// What was found.
+            tamper: Tamper,
+        },
+        /// Binds a key that the phone's own lock guards, in the place of the one bound before.
+        BindPlatform = 18 {
+            /// The key; none to bind none any more.
+            key: Option<PublicKey>,
+            /// The PIN: only who knows it says what stands for it.
+            pin: Option<Pin>,
+        },
+        /// Asks what the bound key is to sign for a payment. Good for this payment only, and only until the journal moves.
+        PlatformChallenge = 19 {
+            /// The request, as received.
+            request: Bytes,
+            /// The amount, where the request names none.
+            amount: Option<Amount>,
+            /// Names the payment.
+            reference: Reference,
         },
     }
 }
@@ -254,6 +281,23 @@ tagged! {
         Overview = 8 {
             /// The overview.
             overview: Overview,
+        },
+        /// What the bound key is to sign.
+        Challenge = 9 {
+            /// [`counterfoil_trust::Approval::challenge`]: its 32 bytes are signed.
+            challenge: Digest,
+        },
+        /// The wallet is deactivated.
+        Deactivated = 10 {
+            /// Why: the first reason reported.
+            tamper: Tamper,
+            /// Whether it had been before.
+            again: bool,
+        },
+        /// A key of the phone's own lock is bound, or none any more.
+        PlatformBound = 11 {
+            /// The key.
+            key: Option<PublicKey>,
         },
     }
 }
@@ -378,6 +422,10 @@ record! {
         pub revocation_no: u32,
         /// Whether the wallet may go on.
         pub standing: Standing,
+        /// Why the wallet has deactivated itself, if it has.
+        pub tamper: Option<Tamper>,
+        /// The key of the phone's own lock that is bound, if one is.
+        pub platform: Option<PublicKey>,
         /// Whether a statement waits for its settlement.
         pub statement_pending: bool,
         /// Journal entries since the last settlement.

@@ -7,6 +7,7 @@
 
 use counterfoil_trust::{Anchors, Revoked, SigningKey, seal};
 use counterfoil_wire::cert::{Grade, Name, RootCert};
+use counterfoil_wire::element::ElementStatement;
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::sync::{Enrolment, Standing};
 use counterfoil_wire::{Amount, Code, Digest, Error, Nonce};
@@ -20,16 +21,23 @@ use crate::state::{
     Change, Core, Counters, PendingEnrolment, STATE_VERSION, Secret, State, Window, store_error,
 };
 
+/// What a new key is to say of itself.
+pub(crate) struct Wanted {
+    pub grade: Grade,
+    pub name: Name,
+    pub binding: Digest,
+    pub element: ElementStatement,
+}
+
 impl<E: Env> TrustedApp<E> {
     pub(crate) fn enrol(
         &mut self,
         es256: bool,
-        grade: Grade,
-        name: Name,
         pin: Option<Pin>,
         root: RootCert,
-        binding: Digest,
+        wanted: Wanted,
     ) -> Result<Reply, Error> {
+        let Wanted { grade, name, binding, element } = wanted;
         let anew = self.is_stale();
         if let Some(state) = self.state.as_ref().filter(|_| !anew) {
             return match &state.core.enrolment {
@@ -51,7 +59,7 @@ impl<E: Env> TrustedApp<E> {
         let public = key.public();
         let nonce = Nonce(self.random());
         let hedge = self.random::<32>();
-        let body = Enrolment { nonce, grade, name: name.clone(), binding };
+        let body = Enrolment { nonce, grade, name: name.clone(), binding, element };
         let (envelope, _) = seal(&anchors.scheme, &key, &hedge, &body, Signer::Key(public), None);
         let message = message(&envelope);
         let core = Core {
@@ -63,6 +71,7 @@ impl<E: Env> TrustedApp<E> {
             root,
             enrolment: Some(PendingEnrolment { nonce, message: message.clone() }),
             pin,
+            platform: None,
             funded: Amount::ZERO,
             received: Amount::ZERO,
             spent: Amount::ZERO,
@@ -85,6 +94,8 @@ impl<E: Env> TrustedApp<E> {
             last_settlement: Digest::NONE,
             rules_no: 0,
             references: 0,
+            tamper: None,
+            tamper_since: None,
         };
         let mut batch = Batch::new();
         if anew {

@@ -16,7 +16,7 @@ impl<E: Env> TrustedApp<E> {
         if let Some(before) = self.done_before(&reference, &named)? {
             return Ok(before);
         }
-        self.check_good()?;
+        self.check_active()?;
         if amount.is_zero() {
             return Err(Code::AmountZero.into());
         }
@@ -52,7 +52,7 @@ impl<E: Env> TrustedApp<E> {
         if let Some(before) = self.done_before(&reference, &named)? {
             return Ok(before);
         }
-        self.check_good()?;
+        self.check_active()?;
         if amount.is_zero() {
             return Err(Code::AmountZero.into());
         }

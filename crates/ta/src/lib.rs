@@ -37,10 +37,12 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod abi;
 pub mod api;
 pub mod env;
 
 mod accept;
+mod approval;
 mod enrol;
 mod funding;
 mod gossip;
@@ -54,6 +56,7 @@ mod settle;
 mod show;
 mod state;
 mod statement;
+mod tamper;
 
 use alloc::vec::Vec;
 
@@ -62,6 +65,7 @@ use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Code, Digest, Error, Reference, Wire};
 
 use crate::api::{Command, Reply, Response};
+use crate::approval::Vouchers;
 use crate::env::{Batch, Env, Freshness, Store};
 use crate::state::{Change, Done, State, keys};
 
@@ -104,11 +108,13 @@ impl<E: Env> TrustedApp<E> {
         }
         self.check_allowed(&command)?;
         match command {
-            Command::Enrol { es256, grade, name, pin, root, binding } => {
-                self.enrol(es256, grade, name, pin, root, binding)
+            Command::Enrol { es256, grade, name, pin, root, binding, element } => {
+                self.enrol(es256, pin, root, enrol::Wanted { grade, name, binding, element })
             }
             Command::Request { amount, standing, reference } => self.request(amount, standing, reference),
-            Command::Pay { request, amount, pin, reference } => self.pay(request, amount, pin, reference),
+            Command::Pay { request, amount, pin, reference, approval } => {
+                self.pay(request, amount, Vouchers { pin, approval }, reference)
+            }
             Command::Accept { payment } => self.accept(payment),
             Command::Decline { payment } => self.decline(payment),
             Command::Confirm { receipt } => self.confirm(receipt),
@@ -123,6 +129,11 @@ impl<E: Env> TrustedApp<E> {
             Command::Resend { payment } => self.resend(&payment),
             Command::Rider { room, revocation_after, trust_after } => {
                 self.rider(room, revocation_after, trust_after)
+            }
+            Command::ReportTamper { tamper } => self.report_tamper(tamper),
+            Command::BindPlatform { key, pin } => self.bind_platform(key, pin.as_ref()),
+            Command::PlatformChallenge { request, amount, reference } => {
+                self.platform_challenge(&request, amount, &reference)
             }
         }
     }
@@ -144,6 +155,8 @@ impl<E: Env> TrustedApp<E> {
                 | Command::Reclaim { .. }
                 | Command::FundOrder { .. }
                 | Command::Defund { .. }
+                | Command::BindPlatform { .. }
+                | Command::PlatformChallenge { .. }
         );
         if pays && !state.core.grade.has_element() {
             return Err(Code::TerminalCannotPay.into());
@@ -157,6 +170,12 @@ impl<E: Env> TrustedApp<E> {
     }
 
     /// Whether a new operation that moves money may begin. What was done before is told again to whoever asks.
+    fn check_active(&self) -> Result<(), Error> {
+        self.check_good()?;
+        if self.state()?.core.tamper.is_some() { Err(Code::Deactivated.into()) } else { Ok(()) }
+    }
+
+    /// Whether the operator lets this wallet go on.
     fn check_good(&self) -> Result<(), Error> {
         if self.state()?.core.standing == Standing::Suspended { Err(Code::Suspended.into()) } else { Ok(()) }
     }

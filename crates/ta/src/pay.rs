@@ -1,16 +1,17 @@
 //! Paying: request, rules, PIN, then the debit is durable, then the payment leaves.
 
-use counterfoil_trust::{key_id, open_message};
+use counterfoil_trust::{Opened, key_id, open_message};
 use counterfoil_wire::cert::{AuthorityCert, WalletCert};
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::message::{Payment, Request};
 use counterfoil_wire::sync::Entry;
 use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, Reference, record};
 
-use crate::api::{Command, PaymentState, Pin, Reply};
+use crate::api::{Command, PaymentState, Reply};
+use crate::approval::{Voucher, Vouchers};
 use crate::env::{Env, Store};
 use crate::journal::{Place, message};
-use crate::limits::{check_payment, current_window, needs_pin};
+use crate::limits::{Split, check_payment, current_window, needs_pin};
 use crate::state::{Outgoing, keys, proof_key, read, store_error};
 use crate::{TrustedApp, arguments};
 
@@ -31,15 +32,30 @@ struct Checked {
     issuer: Option<AuthorityCert>,
 }
 
+/// A payment that nothing stands in the way of, but that nobody has vouched for yet.
+pub(crate) struct Prepared {
+    checked: Checked,
+    pub amount: Amount,
+    split: Split,
+    /// Whether the rules ask for the PIN.
+    pub required: bool,
+}
+
 impl<E: Env> TrustedApp<E> {
     pub(crate) fn pay(
         &mut self,
         request: Bytes,
         amount: Option<Amount>,
-        pin: Option<Pin>,
+        vouchers: Vouchers,
         reference: Reference,
     ) -> Result<Reply, Error> {
-        let named = arguments(&Command::Pay { request: request.clone(), amount, pin: None, reference });
+        let named = arguments(&Command::Pay {
+            request: request.clone(),
+            amount,
+            pin: None,
+            reference,
+            approval: None,
+        });
         if let Some(before) = self.done_before(&reference, &named)? {
             return Ok(before);
         }
@@ -49,23 +65,9 @@ impl<E: Env> TrustedApp<E> {
         if !standing && let Some(before) = self.paid_before(&id, amount)? {
             return Ok(before);
         }
-        self.check_good()?;
-        let now_s = self.now_s()?;
-        let checked = self.check_request(opened, id, now_s)?;
-        let amount = match (checked.request.amount, amount) {
-            (Some(fixed), None) => fixed,
-            (Some(fixed), Some(named)) if fixed == named => fixed,
-            (Some(_), Some(_)) => return Err(Code::AmountFixed.into()),
-            (None, Some(named)) => named,
-            (None, None) => return Err(Code::AmountMissing.into()),
-        };
-        if amount.is_zero() {
-            return Err(Code::AmountZero.into());
-        }
-        let split = check_payment(self.state()?, amount, now_s)?;
-        self.next_entry(&self.begin()?, Place::Ordinary)?;
-        let required = needs_pin(&self.state()?.core, self.state()?.limits()?, amount);
-        let with_pin = self.check_pin(pin.as_ref(), required)?;
+        let prepared = self.prepare(opened, amount)?;
+        let voucher = self.check_vouchers(&vouchers, &prepared, &request, &reference)?;
+        let Prepared { checked, amount, split, .. } = prepared;
 
         let mut change = self.begin()?;
         let next = self.next_entry(&change, Place::Ordinary)?;
@@ -81,11 +83,16 @@ impl<E: Env> TrustedApp<E> {
         counters.total = counters.total.plus(amount).ok_or(Code::TotalSinceSync)?;
         counters.count = counters.count.saturating_add(1);
         counters.respent = counters.respent.plus(split.from_received).ok_or(Code::RespendShare)?;
-        if with_pin {
-            counters.no_pin_total = Amount::ZERO;
-            counters.with_pin = counters.with_pin.wrapping_add(1);
-        } else {
-            counters.no_pin_total = counters.no_pin_total.plus(amount).ok_or(Code::PinRequired)?;
+        match voucher {
+            Voucher::Pin => {
+                counters.no_pin_total = Amount::ZERO;
+                counters.with_pin = counters.with_pin.wrapping_add(1);
+            }
+            // It speaks of this payment alone: those before it stay unvouched for.
+            Voucher::Approval => {}
+            Voucher::None => {
+                counters.no_pin_total = counters.no_pin_total.plus(amount).ok_or(Code::PinRequired)?;
+            }
         }
 
         let body = Payment {
@@ -127,6 +134,28 @@ impl<E: Env> TrustedApp<E> {
         Ok(Reply::Message { message: sent, again: false })
     }
 
+    /// Everything that a payment must hold to, the PIN apart.
+    pub(crate) fn prepare(&self, opened: Opened<Request>, amount: Option<Amount>) -> Result<Prepared, Error> {
+        self.check_active()?;
+        let now_s = self.now_s()?;
+        let id = opened.id(self.state()?.scheme());
+        let checked = self.check_request(opened, id, now_s)?;
+        let amount = match (checked.request.amount, amount) {
+            (Some(fixed), None) => fixed,
+            (Some(fixed), Some(named)) if fixed == named => fixed,
+            (Some(_), Some(_)) => return Err(Code::AmountFixed.into()),
+            (None, Some(named)) => named,
+            (None, None) => return Err(Code::AmountMissing.into()),
+        };
+        if amount.is_zero() {
+            return Err(Code::AmountZero.into());
+        }
+        let split = check_payment(self.state()?, amount, now_s)?;
+        self.next_entry(&self.begin()?, Place::Ordinary)?;
+        let required = needs_pin(&self.state()?.core, self.state()?.limits()?, amount);
+        Ok(Prepared { checked, amount, split, required })
+    }
+
     /// The payment that this one-time request was paid with, if it was.
     fn paid_before(&self, id: &Digest, amount: Option<Amount>) -> Result<Option<Reply>, Error> {
         let store = self.env.store();
@@ -145,12 +174,7 @@ impl<E: Env> TrustedApp<E> {
     }
 
     /// Whether a request is good to be paid by this wallet.
-    fn check_request(
-        &self,
-        opened: counterfoil_trust::Opened<Request>,
-        id: Digest,
-        now_s: u32,
-    ) -> Result<Checked, Error> {
+    fn check_request(&self, opened: Opened<Request>, id: Digest, now_s: u32) -> Result<Checked, Error> {
         let state = self.state()?;
         let Signer::Cert(payee) = &opened.envelope.signer else { return Err(Code::WrongRole.into()) };
         if payee.key == state.public {

@@ -150,6 +150,7 @@ impl<E: Env> TrustedApp<E> {
         change.core.synced_at_s = settlement.time_s;
         change.core.last_settlement = id;
         change.core.standing = settlement.standing;
+        self.reactivate(&mut change);
         self.move_balances(&mut change, settlement)?;
         if let (Some(pin), true) = (change.core.pin.as_mut(), settlement.pin_unblocked) {
             pin.tries = crate::pin::TRIES;

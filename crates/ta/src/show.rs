@@ -72,6 +72,8 @@ impl<E: Env> TrustedApp<E> {
             trust_no: state.anchors.list_no,
             revocation_no: state.revoked.number,
             standing: core.standing,
+            tamper: core.tamper,
+            platform: core.platform,
             statement_pending: state.statement.is_some(),
             journal_len: core.head_seq.saturating_sub(core.acked_seq),
             payments,

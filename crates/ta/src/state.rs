@@ -25,6 +25,7 @@ use alloc::vec::Vec;
 use counterfoil_trust::{Anchors, Revoked, SigningKey, key_id};
 use counterfoil_wire::cert::{Grade, Name, RootCert, WalletCert};
 use counterfoil_wire::codec::{Dec, Enc};
+use counterfoil_wire::element::Tamper;
 use counterfoil_wire::lists::{RevocationList, from_gaps};
 use counterfoil_wire::rules::{Limits, Rules};
 use counterfoil_wire::sync::Standing;
@@ -37,7 +38,7 @@ use crate::api::PaymentState;
 use crate::env::{Batch, Env, Store, StoreError};
 
 /// Version of the stored state.
-pub const STATE_VERSION: u8 = 1;
+pub const STATE_VERSION: u8 = 2;
 
 /// Storage keys. A letter is given once and never used again.
 pub mod keys {
@@ -161,6 +162,8 @@ record! {
         pub balance: Amount,
         /// Lower bound of time when it was made.
         pub time_bound_s: u32,
+        /// The tampering that it tells: what its settlement clears.
+        pub tamper: Option<Tamper>,
         /// The whole statement, to be sent again.
         pub message: Bytes,
     }
@@ -187,6 +190,8 @@ record! {
         /// Nonce of the enrolment, and its message, until it is settled.
         pub enrolment: Option<PendingEnrolment>,
         pub pin: Option<PinRecord>,
+        /// The key of the phone's own lock that may approve payments.
+        pub platform: Option<PublicKey>,
         pub funded: Amount,
         pub received: Amount,
         pub spent: Amount,
@@ -211,6 +216,10 @@ record! {
         pub last_settlement: Digest,
         pub rules_no: u32,
         pub references: u32,
+        /// Why this wallet is deactivated, until a settlement answers a statement that told it.
+        pub tamper: Option<Tamper>,
+        /// Another reason, reported after a statement told that one: the settlement of that statement leaves it.
+        pub tamper_since: Option<Tamper>,
     }
 }
 

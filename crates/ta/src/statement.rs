@@ -62,6 +62,7 @@ impl<E: Env> TrustedApp<E> {
             trust_no: state.anchors.list_no,
             revocation_no: state.revoked.number,
             pin_blocked: core.pin.as_ref().is_some_and(|pin| pin.tries == 0),
+            tamper: core.tamper,
             nonce,
         };
         let (envelope, id) = self.sign(&body, Signer::Cert(cert))?;
@@ -77,6 +78,7 @@ impl<E: Env> TrustedApp<E> {
             received: change.core.received,
             balance: self.state()?.balance()?,
             time_bound_s: change.core.time_bound_s,
+            tamper: change.core.tamper,
             message: message.clone(),
         };
         change.put(keys::STATEMENT.to_vec(), &pending);

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod support;
-
 use counterfoil_ta::api::{Command, PaymentState, Reply};
 use counterfoil_trust::{SigningKey, judge, open, seal};
 use counterfoil_wire::cert::{Grade, Name, Role, WalletCert};
@@ -13,7 +11,8 @@ use counterfoil_wire::proof::{Gossip, Proof};
 use counterfoil_wire::rules::{Limits, Preset};
 use counterfoil_wire::sync::{Settlement, Standing, Statement};
 use counterfoil_wire::{Algorithm, Bytes, Code, Currency, Digest, Wire};
-use support::{HEDGE, Operator, PIN, START_S, Wallet, World, amount, pin};
+
+use crate::support::{self, HEDGE, Operator, PIN, START_S, Wallet, World, amount, pin};
 
 const DAY_S: u32 = 86_400;
 
@@ -840,12 +839,12 @@ fn oversized_and_deeply_nested_input() {
     let nested = [vec![0x81; 100_000], vec![0xd8, 0x20], vec![0xa1; 100_000]].concat();
     let lying = [vec![0x82, 0x0f, 0x84, 0x5b, 0, 0, 0, 1], vec![0; 4]].concat();
     for bytes in [nested.clone(), lying, vec![0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]] {
-        w.a.app.process(&bytes);
+        w.a.process(&bytes);
         let bytes = Bytes(bytes);
         let reference = w.a.reference();
         for command in [
             Command::Accept { payment: bytes.clone() },
-            Command::Pay { request: bytes.clone(), amount: None, pin: None, reference },
+            Command::Pay { request: bytes.clone(), amount: None, pin: None, reference, approval: None },
             Command::Confirm { receipt: bytes.clone() },
             Command::Reclaim { decline: bytes.clone() },
             Command::GossipIn { gossip: bytes.clone() },

@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod support;
-
 use counterfoil_ta::api::{Command, Reply};
 use counterfoil_trust::{SigningKey, open, seal};
 use counterfoil_wire::cert::{Grade, Name};
 use counterfoil_wire::header::{Envelope, Signer};
 use counterfoil_wire::message::{Payment, Request};
 use counterfoil_wire::{Algorithm, Bytes, Code, Currency, Digest, Wire};
-use support::{HEDGE, START_S, Wallet, World, amount};
+
+use crate::support::{HEDGE, START_S, Wallet, World, amount};
 
 /// Runs a command that must be refused, and checks that not a byte of the stored state changed.
 fn refused(wallet: &mut Wallet, command: &Command) -> Code {
@@ -45,6 +44,7 @@ fn messages(w: &mut World) -> Vec<Taken> {
             amount: None,
             pin: None,
             reference: counterfoil_wire::Reference([9; 32]),
+            approval: None,
         }),
         (1, open_payment, accept),
         (0, receipt, |receipt| Command::Confirm { receipt }),
@@ -192,7 +192,10 @@ fn a_request_is_judged_before_it_is_paid() {
     let mut w = World::new();
     let pay = |w: &mut World, request: &Bytes| {
         let reference = w.a.reference();
-        refused(&mut w.a, &Command::Pay { request: request.clone(), amount: None, pin: None, reference })
+        refused(
+            &mut w.a,
+            &Command::Pay { request: request.clone(), amount: None, pin: None, reference, approval: None },
+        )
     };
     let own = w.a.request(Some(5));
     assert_eq!(pay(&mut w, &own), Code::SelfPayment);

@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod support;
-
 use counterfoil_ta::api::{Command, Reply};
 use counterfoil_trust::{judge, open};
 use counterfoil_wire::header::{Envelope, Signer};
 use counterfoil_wire::message::{Decline, Receipt};
 use counterfoil_wire::proof::Proof;
 use counterfoil_wire::{Bytes, Wire};
-use support::{START_S, Wallet, World};
+
+use crate::support::{START_S, Wallet, World};
 
 const DAY_S: u32 = 86_400;
 

@@ -2,20 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod support;
-
 use std::collections::BTreeSet;
 
 use counterfoil_ta::api::{Command, PaymentState, Reply};
-use counterfoil_wire::{Bytes, Code, Digest};
+use counterfoil_trust::SigningKey;
+use counterfoil_wire::element::Tamper;
+use counterfoil_wire::{Algorithm, Bytes, Code, Digest};
 use proptest::prelude::*;
-use support::{Cut, PIN, START_S, Wallet, World, amount};
+
+use crate::support::{self, Cut, PIN, START_S, Wallet, World, amount};
 
 #[derive(Debug, Clone)]
 enum Step {
     Request { payee: usize, amount: Option<u64> },
     Standing { payee: usize },
     Pay { payer: usize, request: usize, amount: u64 },
+    Approve { payer: usize, request: usize, amount: u64 },
+    Tamper { wallet: usize, tamper: usize },
     Accept { payee: usize, payment: usize },
     Decline { payee: usize, payment: usize },
     Confirm { payer: usize, receipt: usize },
@@ -35,6 +38,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (w.clone(), proptest::option::of(1..9_000u64)).prop_map(|(payee, amount)| Step::Request { payee, amount }),
         1 => w.clone().prop_map(|payee| Step::Standing { payee }),
         8 => (w.clone(), any.clone(), 1..9_000u64).prop_map(|(payer, request, amount)| Step::Pay { payer, request, amount }),
+        2 => (w.clone(), any.clone(), 1..9_000u64).prop_map(|(payer, request, amount)| Step::Approve { payer, request, amount }),
+        1 => (w.clone(), 0..7usize).prop_map(|(wallet, tamper)| Step::Tamper { wallet, tamper }),
         8 => (w.clone(), any.clone()).prop_map(|(payee, payment)| Step::Accept { payee, payment }),
         3 => (w.clone(), any.clone()).prop_map(|(payee, payment)| Step::Decline { payee, payment }),
         4 => (w.clone(), any.clone()).prop_map(|(payer, receipt)| Step::Confirm { payer, receipt }),
@@ -60,6 +65,23 @@ struct Run {
     accepted: BTreeSet<Digest>,
     /// Defundings that the operator paid out and the wallet does not know to be settled.
     paid_unsettled: [u64; 4],
+}
+
+/// Binds a key of the phone's own lock, and pays with its approval.
+fn approve(wallet: &mut Wallet, request: &Bytes, minor: u64) -> Result<Bytes, Code> {
+    let phone = SigningKey::from_secret(Algorithm::Es256, &[77; 32]).unwrap();
+    wallet.run(&Command::BindPlatform { key: Some(phone.public()), pin: Some(support::pin(PIN)) })?;
+    let (request, reference) = (request.clone(), wallet.reference());
+    let challenge = |wallet: &mut Wallet, amount| {
+        wallet.run(&Command::PlatformChallenge { request: request.clone(), amount, reference })
+    };
+    let (amount, reply) = match challenge(wallet, Some(amount(minor))) {
+        Err(Code::AmountFixed) => (None, challenge(wallet, None)),
+        other => (Some(amount(minor)), other),
+    };
+    let Reply::Challenge { challenge } = reply? else { panic!("no challenge") };
+    let approval = Some(phone.sign(&challenge.0, &support::HEDGE));
+    wallet.message(&Command::Pay { request: request.clone(), amount, pin: None, reference, approval })
 }
 
 fn pick(all: &[Bytes], index: usize) -> Option<Bytes> {
@@ -108,6 +130,18 @@ impl Run {
                     other => other,
                 };
                 self.payments.extend(paid.ok());
+            }
+            Step::Approve { payer, request, amount: minor } => {
+                let Some(request) = pick(&self.requests, request) else { return };
+                let paid = approve(self.wallet(payer), &request, minor);
+                self.payments.extend(paid.ok());
+            }
+            Step::Tamper { wallet, tamper } => {
+                let tamper = Tamper::ALL[tamper];
+                match self.wallet(wallet).run(&Command::ReportTamper { tamper }) {
+                    Ok(Reply::Deactivated { .. }) => {}
+                    other => panic!("{other:?}"),
+                }
             }
             Step::Accept { payee, payment } => {
                 let Some(payment) = pick(&self.payments, payment) else { return };
@@ -289,7 +323,10 @@ fn script(run: &mut Run) {
         let request = bytes(persist(run.wallet(payee), &ask));
         let reference = run.wallet(payer).reference();
         let pin = Some(support::pin(PIN));
-        bytes(persist(run.wallet(payer), &Command::Pay { request, amount: None, pin, reference }))
+        bytes(persist(
+            run.wallet(payer),
+            &Command::Pay { request, amount: None, pin, reference, approval: None },
+        ))
     };
     let take = |run: &mut Run, payer: usize, payee: usize, payment: Bytes| {
         let receipt = bytes(persist(run.wallet(payee), &Command::Accept { payment: payment.clone() }));

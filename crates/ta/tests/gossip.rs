@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod support;
-
 use counterfoil_ta::api::{Command, Reply};
 use counterfoil_wire::cert::Grade;
 use counterfoil_wire::proof::Gossip;
 use counterfoil_wire::{Algorithm, Bytes, Code, PublicKey};
-use support::{START_S, Wallet, World};
+
+use crate::support::{START_S, Wallet, World};
 
 /// Room for a proof or two, as a QR code beside a message has.
 const LITTLE: u32 = 1_000;

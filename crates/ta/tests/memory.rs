@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "support/door.rs"]
+mod door;
 mod support;
 
 use allocation_counter::measure;
@@ -31,7 +33,7 @@ const LIST: usize = OBJECT_MAX / 16;
 fn run(wallet: &mut Wallet, command: &Command) -> (usize, Option<Code>) {
     let bytes = command.to_bytes();
     let mut answer = Vec::new();
-    let peak = measure(|| answer = wallet.app.process(&bytes)).bytes_max as usize;
+    let peak = measure(|| answer = wallet.process(&bytes)).bytes_max as usize;
     assert!(peak <= FACTOR * bytes.len() + SLACK, "{} bytes took {peak}", bytes.len());
     (peak, Response::from_bytes(&answer).unwrap().0.err().map(|error| error.code))
 }
@@ -57,6 +59,7 @@ fn a_payment_takes_a_few_pages() {
             amount: None,
             pin: None,
             reference: counterfoil_wire::Reference([1; 32]),
+            approval: None,
         },
     );
     assert_eq!(code, None);
@@ -128,6 +131,7 @@ fn hostile_commands_take_no_more() {
                 amount: None,
                 pin: Some(support::pin(&"0".repeat(LIST))),
                 reference: counterfoil_wire::Reference([filler; 32]),
+                approval: None,
             },
         ] {
             let (_, code) = run(&mut w.a, &command);
@@ -136,11 +140,11 @@ fn hostile_commands_take_no_more() {
     }
     // A command that says it is longer than it is.
     let lie = [&[0x82, 0x04, 0x5b, 0x7f], &[0xff; 7][..]].concat();
-    let peak = measure(|| drop(w.a.app.process(&lie))).bytes_max;
+    let peak = measure(|| drop(w.a.process(&lie))).bytes_max;
     assert!(peak <= 512, "{peak}");
     // Longer than any object.
     let long = vec![0x82; OBJECT_MAX + 1];
-    let peak = measure(|| drop(w.a.app.process(&long))).bytes_max;
+    let peak = measure(|| drop(w.a.process(&long))).bytes_max;
     assert!(peak <= 512, "{peak}");
     // A decline that is one envelope in another.
     let entry = Entry::Payment { payment: Bytes(filled(0)) };

@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod support;
-
 use counterfoil_ta::api::{Command, PaymentState, Reply};
 use counterfoil_wire::message::Payment;
 use counterfoil_wire::{Bytes, Code, Digest, Wire};
-use support::{PIN, START_S, World, amount};
+
+use crate::support::{PIN, START_S, World, amount};
 
 fn id_of(w: &World, payment: &Bytes) -> Digest {
     counterfoil_trust::open_message::<Payment>(&payment.0).unwrap().id(&w.operator.anchors.scheme)
@@ -88,6 +87,7 @@ fn everything_asked_again_gives_the_same_bytes_and_moves_nothing() {
         amount: Some(amount(amount_minor)),
         pin: None,
         reference,
+        approval: None,
     };
     let first = w.a.message(&pay(100)).unwrap();
     assert_eq!(w.a.message(&pay(100)).unwrap(), first);
@@ -417,7 +417,7 @@ fn no_command_bytes_bring_it_down() {
     let before = w.a.show().to_bytes();
     for len in 0..64 {
         for byte in [0x00, 0x81, 0x82, 0x83, 0x9f, 0xff] {
-            w.a.app.process(&vec![byte; len]);
+            w.a.process(&vec![byte; len]);
         }
     }
     assert_eq!(w.a.show().to_bytes(), before);

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod support;
-
 use counterfoil_trust::{SigningKey, key_id, seal};
 use counterfoil_wire::cert::{AuthorityCert, Grade, Name, Role, WalletCert};
 use counterfoil_wire::codec::MESSAGE_MAX;
@@ -11,7 +9,8 @@ use counterfoil_wire::header::{Extra, Header, Purpose, Signer};
 use counterfoil_wire::message::{Body, Decline, Payment, Receipt, Request};
 use counterfoil_wire::proof::{Proof, SignedHeader};
 use counterfoil_wire::{Algorithm, Amount, Currency, Digest, KeyId, Nonce, Signature, Wire};
-use support::{HEDGE, World};
+
+use crate::support::{HEDGE, World};
 
 /// Version 13-L in byte mode holds 425 bytes, version 12-L 367.
 const PAYMENT_MAX: usize = 384;

@@ -2,14 +2,13 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-mod support;
-
 use counterfoil_ta::api::{Command, Reply};
 use counterfoil_trust::open;
 use counterfoil_wire::cert::{Grade, Name};
 use counterfoil_wire::sync::Enrolment;
 use counterfoil_wire::{Algorithm, Bytes, Code, Digest, PublicKey};
-use support::{Cut, Wallet, World};
+
+use crate::support::{self, Cut, Wallet, World, element};
 
 fn enrol(w: &World) -> Command {
     let name = Name::default();
@@ -20,6 +19,7 @@ fn enrol(w: &World) -> Command {
         pin: None,
         root: w.operator.root.clone(),
         binding: Digest([9; 32]),
+        element: element(),
     }
 }
 
@@ -52,7 +52,7 @@ fn a_stale_wallet_may_enrol_and_nothing_else() {
     let reference = w.a.reference();
     let amount = support::amount(5);
     for command in [
-        Command::Pay { request, amount: None, pin: None, reference },
+        Command::Pay { request, amount: None, pin: None, reference, approval: None },
         Command::Request { amount: None, standing: false, reference },
         Command::FundOrder { amount, reference },
         Command::Statement {},
@@ -149,13 +149,22 @@ fn a_refused_enrolment_leaves_a_stale_wallet_as_it_was() {
     let old = stale(&mut w);
     let before = w.a.snapshot();
     let Command::Enrol { es256, grade, root, .. } = enrol(&w) else { panic!() };
+    let (binding, element) = (Digest::NONE, element());
     let name = Name::new("a person has none").unwrap();
-    let refused =
-        w.a.run(&Command::Enrol { es256, grade, name, pin: None, root: root.clone(), binding: Digest::NONE });
+    let enrol = Command::Enrol {
+        es256,
+        grade,
+        name,
+        pin: None,
+        root: root.clone(),
+        binding,
+        element: element.clone(),
+    };
+    let refused = w.a.run(&enrol);
     assert_eq!(refused, Err(Code::ValueOutOfRange));
     let pin = Some(support::pin("12"));
     let refused =
-        w.a.run(&Command::Enrol { es256, grade, name: Name::default(), pin, root, binding: Digest::NONE });
+        w.a.run(&Command::Enrol { es256, grade, name: Name::default(), pin, root, binding, element });
     assert_eq!(refused, Err(Code::PinMalformed));
     assert_eq!((w.a.snapshot(), w.a.show().key), (before, old));
 }

@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod support;
-
 use counterfoil_ta::api::{Command, PaymentState, Reply};
 use counterfoil_trust::{SigningKey, judge, open, seal};
 use counterfoil_wire::cert::{Grade, WalletCert};
@@ -16,7 +14,8 @@ use counterfoil_wire::proof::{Gossip, Proof};
 use counterfoil_wire::rules::{Limits, Preset};
 use counterfoil_wire::sync::{FundOrder, Settlement};
 use counterfoil_wire::{Algorithm, Bytes, Code, Digest, Error, Wire};
-use support::{HEDGE, PIN, START_S, Wallet, World, amount};
+
+use crate::support::{HEDGE, PIN, START_S, Wallet, World, amount};
 
 const DAY_S: u32 = 86_400;
 
@@ -176,7 +175,7 @@ fn a_payers_clock_turned_back_does_not_renew_its_certificate() {
     let request = w.b.request(Some(10));
     w.operator.now_s = START_S;
     let reference = w.a.reference();
-    let pay = Command::Pay { request: request.clone(), amount: None, pin: None, reference };
+    let pay = Command::Pay { request: request.clone(), amount: None, pin: None, reference, approval: None };
     let early = w.a.run(&pay);
     assert_eq!(early, Err(Code::CertificateNotYetValid), "the payee has renewed");
     let code = w.t.standing_request();

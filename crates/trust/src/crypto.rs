@@ -193,6 +193,20 @@ fn verify_p256(key: &[u8; 33], message: &[u8], signature: &Signature) -> Option<
     p256::ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?.verify(message, &signature).ok()
 }
 
+/// Whether signatures under `key` can hold at all: a point of its curve, in its one encoding, of large order.
+///
+/// # Errors
+/// [`Code::UnsupportedAlgorithm`].
+pub fn check_key(key: &PublicKey) -> Result<(), Error> {
+    let good = match key {
+        PublicKey::Ed25519(key) => {
+            is_reduced(key) && ed25519_dalek::VerifyingKey::from_bytes(key).is_ok_and(|key| !key.is_weak())
+        }
+        PublicKey::P256(key) => p256::ecdsa::VerifyingKey::from_sec1_bytes(key).is_ok(),
+    };
+    if good { Ok(()) } else { Err(Code::UnsupportedAlgorithm.into()) }
+}
+
 /// The 65 bytes of the uncompressed point (SEC 1 section 2.3.3), if `key` is a point.
 pub(crate) fn uncompressed(key: &[u8; 33]) -> Option<p256::Sec1Point> {
     Some(p256::ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?.to_sec1_point(false))
@@ -241,5 +255,6 @@ mod tests {
         let as_library = ed25519_dalek::Signature::from_bytes(&signature);
         assert!(ed25519_dalek::Verifier::verify(&lenient, b"anything", &as_library).is_ok());
         assert!(verify(&PublicKey::Ed25519(neutral), b"anything", &Signature(signature)).is_err());
+        assert!(check_key(&PublicKey::Ed25519(neutral)).is_err());
     }
 }

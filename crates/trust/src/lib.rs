@@ -14,6 +14,7 @@
 //!
 //! | module | question |
 //! |---|---|
+//! | [`approval`] | did the phone's own lock say yes to this payment? |
 //! | [`crypto`] | does this signature hold, and how is one made? |
 //! | [`enrolment`] | what is a new key enrolled for? |
 //! | [`envelope`] | what did this key say? |
@@ -27,16 +28,19 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod approval;
 pub mod chain;
 pub mod crypto;
 pub mod enrolment;
 pub mod envelope;
+pub mod image;
 pub mod proofs;
 pub mod revocation;
 pub mod x509;
 
+pub use approval::Approval;
 pub use chain::Anchors;
-pub use crypto::{SigningKey, key_id, sha256, verify};
+pub use crypto::{SigningKey, check_key, key_id, sha256, verify};
 pub use enrolment::enrolment_binding;
 pub use envelope::{Opened, check_header, header_id, header_of, open, open_message, seal, to_be_signed};
 pub use proofs::{Misbehaviour, conflict, judge};

@@ -7,12 +7,13 @@
 use counterfoil_ta::api::{Command, Overview, PaymentRow, PaymentState, Pin, Reply, RequestRow, Response};
 use counterfoil_wire::bundle::Bundle;
 use counterfoil_wire::cert::{AuthorityCert, Grade, Name, Role, RootCert, WalletCert};
+use counterfoil_wire::element::{CounterKind, ElementStatement, Tamper};
 use counterfoil_wire::header::{Extra, Header, Purpose, Signer};
 use counterfoil_wire::ids::{Algorithm, PublicKey};
 use counterfoil_wire::lists::{RevocationList, TrustList};
 use counterfoil_wire::message::{Decline, Payment, Receipt, Request};
 use counterfoil_wire::proof::{Gossip, Proof, SignedHeader};
-use counterfoil_wire::rules::{Liability, Limits, Rules};
+use counterfoil_wire::rules::{Liability, Limits, Rules, TamperAnswer, TamperRule};
 use counterfoil_wire::sync::{
     Enrolment, Entry, FundOrder, Outcome, Resolution, Settlement, Standing, Statement,
 };
@@ -226,7 +227,18 @@ macro_rules! json_enum {
         }
     )*};
 }
-json_enum!(Grade, Role, Purpose, Outcome, Standing, Liability, PaymentState);
+json_enum!(
+    Grade,
+    Role,
+    Purpose,
+    Outcome,
+    Standing,
+    Liability,
+    PaymentState,
+    CounterKind,
+    Tamper,
+    TamperAnswer
+);
 
 /// An object of these members.
 pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
@@ -268,11 +280,12 @@ json_record! {
     Payment { request, request_no, payee, amount, spent, seq, prev }
     Receipt { payment, seq, prev }
     Decline { payment, reason, seq, prev }
-    Enrolment { nonce, grade, name, binding }
+    ElementStatement { image, image_version, application, counter, tamper, challenge }
+    Enrolment { nonce, grade, name, binding, element }
     FundOrder { number, amount, reference }
     Statement {
         seq, prev, after_seq, after_prev, entries, receipts, proofs, funded, received, spent, funding_total,
-        closed_below, closed_before_s, rules_no, trust_no, revocation_no, pin_blocked, nonce,
+        closed_below, closed_before_s, rules_no, trust_no, revocation_no, pin_blocked, tamper, nonce,
     }
     Resolution { payment, outcome }
     Settlement {
@@ -282,13 +295,14 @@ json_record! {
     TrustList { number, issued_at_s, authorities }
     RevocationList { number, issued_at_s, since, added, removed }
     Limits {
-        grade, balance_max, payment_max, no_pin_max, no_pin_total_max, sync_total_max, sync_count_max,
+        grade, balance_max, payment_max, no_pin_max, no_pin_total_max, platform_auth_max, sync_total_max, sync_count_max,
         window_s, window_total_max, window_count_max, receipts_max, offline_max_s, respend_percent,
         payer_grades, cert_lifetime_h,
     }
+    TamperRule { tamper, answer }
     Rules {
-        number, name, currency, limits, request_window_s, claim_window_s, grace_s, share_headers, liability,
-        loss_fund,
+        number, name, currency, limits, request_window_s, claim_window_s, grace_s, share_headers, tamper,
+        lowered_percent, liability, loss_fund,
     }
     SignedHeader { header, signature }
     Proof { cert, first, second }
@@ -299,7 +313,7 @@ json_record! {
     Overview {
         key, root, cert, grade, funded, received, spendable, spent, funding_total, order, defunding,
         time_bound_s, synced_at_s, sync_total, sync_count, receipts_count, pin_tries, rules_no, trust_no,
-        revocation_no, standing, statement_pending, journal_len, payments, requests, cheats,
+        revocation_no, standing, tamper, platform, statement_pending, journal_len, payments, requests, cheats,
     }
 }
 
@@ -337,9 +351,9 @@ json_tagged! {
         Defund { amount, reference }
     }
     Command {
-        Enrol { es256, grade, name, pin, root, binding }
+        Enrol { es256, grade, name, pin, root, binding, element }
         Request { amount, standing, reference }
-        Pay { request, amount, pin, reference }
+        Pay { request, amount, pin, reference, approval }
         Accept { payment }
         Decline { payment }
         Confirm { receipt }
@@ -353,6 +367,9 @@ json_tagged! {
         Show {}
         Resend { payment }
         Rider { room, revocation_after, trust_after }
+        ReportTamper { tamper }
+        BindPlatform { key, pin }
+        PlatformChallenge { request, amount, reference }
     }
     Reply {
         Message { message, again }
@@ -363,6 +380,9 @@ json_tagged! {
         Defunding { seq, amount, again }
         Settled { funded, refunded, confirmed, returned, paid_out, standing, again }
         Overview { overview }
+        Challenge { challenge }
+        Deactivated { tamper, again }
+        PlatformBound { key }
     }
 }
 

@@ -131,6 +131,8 @@ codes! {
     TooManyRequests = 416, Holder, "too many requests are open", "sync to close one-time requests that have expired; standing requests stay open: use one of those";
     PinMalformed = 417, Holder, "a PIN is 4 to 12 digits; no try was used up", "give 4 to 12 digits and nothing else";
     DefundTooLarge = 418, Holder, "more than the balance was to be defunded", "name a smaller amount";
+    ApprovalWrong = 419, Holder, "the approval is not the bound key's for this very payment; no PIN try was used up", "ask for a new challenge and approve that, or give the PIN";
+    NoPlatformKey = 420, Host, "no key of the phone's own lock is bound to this wallet", "bind one with the PIN, or pay with the PIN";
 
     // 500: the state of this wallet and its host.
     NotEnrolled = 500, Host, "this wallet is not enrolled", "enrol it";
@@ -145,6 +147,16 @@ codes! {
     TerminalCannotPay = 509, Holder, "a terminal has no element and cannot pay, fund or reclaim", "use a wallet";
     OrderPending = 510, Holder, "another fund order is still open", "sync to finish it";
     Damaged = 511, Host, "a record of the wallet's own is damaged", "restore nothing; enrol a new wallet in another home, and tell the PSP";
+    Deactivated = 512, Host, "the wallet has deactivated itself because tampering was reported; it starts nothing new, and what is in flight still resolves", "sync: the statement tells the operator why, and the settlement says how the wallet goes on";
+    ElementTrapped = 513, Host, "the trusted application trapped; it did nothing that it did not make durable first", "run the command again; if it traps again, update the application";
+    ElementOutOfFuel = 514, Host, "the trusted application ran longer than it may and was stopped; it did nothing that it did not make durable first", "run the command again; if it is stopped again, update the application";
+    ElementOutOfMemory = 515, Host, "the trusted application asked for more memory than it may have; it did nothing that it did not make durable first", "run the command again; if it happens again, sync, which makes the state smaller";
+    ImageUnsigned = 516, Host, "the image of the trusted application is not signed by a key that this host trusts; it was not started, and the state is as it was", "install the application again from its publisher";
+    ImageAltered = 517, Host, "the image of the trusted application is not the one that was signed; it was not started, and the state is as it was", "install the application again from its publisher";
+    ImageOlder = 518, Host, "the image of the trusted application is older than the one that this wallet ran last; it was not started, and the state is as it was", "install the newest application";
+    ImageImports = 519, Host, "the image of the trusted application asks for something that no image may have: an unknown import, or floating point; it was not started", "install an application that follows the specification";
+    ElementStopped = 520, Host, "the element stopped after faults and does nothing more until it is started again; the state is as it was", "start the application again, then sync";
+    SealBroken = 521, Host, "a seal of the stored state does not hold: it was altered, or belongs to another device, application or image; nothing was signed", "restore nothing; tell the PSP, and enrol anew with --replace or in another home";
 
     // 600: the operator's API.
     UnknownPsp = 600, Caller, "no PSP of that name", "name one of the scheme's PSPs";
@@ -163,6 +175,9 @@ codes! {
     RouteUnknown = 614, Caller, "the operator has no such path or method", "look at docs/http-api.md";
     EnrolmentMismatch = 615, Caller, "the enrolment was signed for another PSP, account or activation code", "enrol under what the key signed, or make a new key";
     WalletClosed = 616, Caller, "the PSP closed this wallet, and that is final", "enrol a new wallet; what this one had not spent goes back to the account behind it after its window";
+    ChallengeStale = 617, Caller, "the enrolment answers no challenge that is open: it is unknown, used or expired; nothing was enrolled", "ask for a new challenge and enrol with it";
+    ImageRefused = 618, Caller, "the image of the trusted application, or the application that hosts it, is not on the operator's list; nothing was enrolled", "update the application, then enrol";
+    EvidenceInvalid = 619, Caller, "the evidence about the element does not hold, or says something else than the enrolment; nothing was enrolled", "enrol from a genuine device, or under a lower grade";
 }
 
 /// An error with its number.

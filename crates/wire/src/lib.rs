@@ -25,6 +25,7 @@ pub mod amount;
 pub mod bundle;
 pub mod cert;
 pub mod codec;
+pub mod element;
 pub mod error;
 pub mod header;
 pub mod ids;

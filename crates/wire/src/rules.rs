@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::amount::{Amount, Currency};
 use crate::cert::{Grade, Name};
+use crate::element::Tamper;
 use crate::header::Purpose;
 use crate::message::{Body, HeaderParts};
 use crate::{code_enum, record};
@@ -22,6 +23,8 @@ record! {
         pub no_pin_max: Amount,
         /// Largest total of payments without PIN since the last payment with one or the last sync.
         pub no_pin_total_max: Amount,
+        /// Largest payment for which an approval by the phone's own lock may stand for the PIN; zero for never.
+        pub platform_auth_max: Amount,
         /// Largest total of payments since the last sync.
         pub sync_total_max: Amount,
         /// Largest count of payments since the last sync.
@@ -58,6 +61,39 @@ code_enum! {
     }
 }
 
+code_enum! {
+    /// What the operator answers to a wallet that reports tampering.
+    pub enum TamperAnswer {
+        /// It goes on as before.
+        Clear = 1,
+        /// It goes on with [`Rules::lowered_percent`] of what a sync lets its grade spend.
+        Lower = 2,
+        /// Its key is revoked.
+        Revoke = 3,
+    }
+}
+
+impl TamperAnswer {
+    /// The word for command lines and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Clear => "clear",
+            Self::Lower => "lower",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
+record! {
+    /// What a report of one kind is answered with.
+    pub struct TamperRule {
+        /// The kind.
+        pub tamper: Tamper,
+        /// The answer.
+        pub answer: TamperAnswer,
+    }
+}
+
 record! {
     /// The scheme rules. Signed by an operator's signer.
     pub struct Rules {
@@ -78,6 +114,10 @@ record! {
         pub grace_s: u32,
         /// Whether devices hand on headers of payments that they took: finds cheats sooner, costs privacy.
         pub share_headers: bool,
+        /// Answers to reports of tampering, one entry a kind. What is not listed is answered by [`TamperAnswer::Lower`].
+        pub tamper: Vec<TamperRule>,
+        /// Percent of the total since the last sync that a lowered wallet may spend, 0 to 100.
+        pub lowered_percent: u8,
         /// Who bears what fraud created.
         pub liability: Liability,
         /// The fund or account that a loss is paid from.
@@ -89,6 +129,12 @@ impl Rules {
     /// The limits of `grade`, if the rules admit it.
     pub fn limits(&self, grade: Grade) -> Option<&Limits> {
         self.limits.iter().find(|limits| limits.grade == grade)
+    }
+
+    /// What a report of `tamper` is answered with.
+    pub fn tamper_answer(&self, tamper: Tamper) -> TamperAnswer {
+        let rule = self.tamper.iter().find(|rule| rule.tamper == tamper);
+        rule.map_or(TamperAnswer::Lower, |rule| rule.answer)
     }
 }
 
@@ -157,6 +203,7 @@ fn terminal(balance_max: Amount, payment_max: Amount, payer_grades: u8) -> Limit
         payment_max,
         no_pin_max: Amount::ZERO,
         no_pin_total_max: Amount::ZERO,
+        platform_auth_max: Amount::ZERO,
         sync_total_max: Amount::ZERO,
         sync_count_max: 0,
         window_s: DAY_S,
@@ -170,6 +217,23 @@ fn terminal(balance_max: Amount, payment_max: Amount, payer_grades: u8) -> Limit
     }
 }
 
+/// A trap may be a fault, and a debugger a curious holder; a hook is somebody's work. What shows at rest (a seal, an image, a
+/// counter) may be a broken disk or a restored backup as well as an attack, so it costs trust, not the wallet.
+fn tamper_rules() -> Vec<TamperRule> {
+    Vec::from(
+        [
+            (Tamper::Seal, TamperAnswer::Lower),
+            (Tamper::Image, TamperAnswer::Lower),
+            (Tamper::Counter, TamperAnswer::Lower),
+            (Tamper::Runtime, TamperAnswer::Clear),
+            (Tamper::Debugger, TamperAnswer::Lower),
+            (Tamper::Hooked, TamperAnswer::Revoke),
+            (Tamper::Rooted, TamperAnswer::Lower),
+        ]
+        .map(|(tamper, answer)| TamperRule { tamper, answer }),
+    )
+}
+
 fn permissive() -> Rules {
     let of = |grade, scale: u32, cert_lifetime_h| Limits {
         grade,
@@ -177,6 +241,7 @@ fn permissive() -> Rules {
         payment_max: units(scale.saturating_mul(250)),
         no_pin_max: units(50),
         no_pin_total_max: units(150),
+        platform_auth_max: units(250),
         sync_total_max: units(scale.saturating_mul(1000)),
         sync_count_max: 200,
         window_s: DAY_S,
@@ -202,6 +267,8 @@ fn permissive() -> Rules {
         claim_window_s: 7 * DAY_S,
         grace_s: 7 * DAY_S,
         share_headers: true,
+        tamper: tamper_rules(),
+        lowered_percent: 20,
         liability: Liability::PayerPsp,
         loss_fund: name("offline guarantee"),
     }
@@ -214,6 +281,7 @@ fn upi_lite_x() -> Rules {
         payment_max: units(500),
         no_pin_max: units(500),
         no_pin_total_max: units(2000),
+        platform_auth_max: units(500),
         sync_total_max: units(2000),
         sync_count_max: 50,
         window_s: DAY_S,
@@ -239,6 +307,8 @@ fn upi_lite_x() -> Rules {
         claim_window_s: 4 * DAY_S,
         grace_s: 30 * DAY_S,
         share_headers: false,
+        tamper: tamper_rules(),
+        lowered_percent: 20,
         liability: Liability::PayerPsp,
         loss_fund: name("remitter bank"),
     }
@@ -252,6 +322,7 @@ fn digital_euro() -> Rules {
         payment_max: units(3000),
         no_pin_max: units(50),
         no_pin_total_max: units(150),
+        platform_auth_max: units(150),
         sync_total_max: units(3000),
         sync_count_max: 100,
         window_s: DAY_S,
@@ -276,6 +347,8 @@ fn digital_euro() -> Rules {
         claim_window_s: 30 * DAY_S,
         grace_s: 30 * DAY_S,
         share_headers: false,
+        tamper: tamper_rules(),
+        lowered_percent: 20,
         liability: Liability::SchemeFund,
         loss_fund: name("scheme guarantee fund"),
     }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::amount::Amount;
 use crate::cert::{Grade, Name, RootCert, WalletCert};
 use crate::codec::{Bytes, Dec, Enc, Wire};
+use crate::element::{ElementStatement, Tamper};
 use crate::error::{Code, Error};
 use crate::header::Purpose;
 use crate::ids::{Digest, Nonce, PublicKey, Reference};
@@ -24,6 +25,8 @@ record! {
         /// What the key is enrolled for: SHA-256 of `[PSP, account, activation code or null]`. Under another PSP, account
         /// or code the enrolment is worth nothing.
         pub binding: Digest,
+        /// What the key runs in.
+        pub element: ElementStatement,
     }
 }
 
@@ -204,6 +207,8 @@ record! {
         pub revocation_no: u32,
         /// Whether three wrong PINs have blocked the wallet.
         pub pin_blocked: bool,
+        /// Why the wallet has deactivated itself, if it has. The settlement that answers makes it active again.
+        pub tamper: Option<Tamper>,
         /// Fresh; the settlement that answers names it.
         pub nonce: Nonce,
     }

@@ -67,6 +67,7 @@ fn statement(entries: Vec<Entry>, receipts: Vec<Bytes>, proofs: Vec<Bytes>) -> S
         trust_no: 0,
         revocation_no: 0,
         pin_blocked: false,
+        tamper: None,
         nonce: Nonce([0; 16]),
     }
 }

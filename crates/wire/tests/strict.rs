@@ -109,6 +109,7 @@ fn statement() -> Statement {
         trust_no: 8,
         revocation_no: 9,
         pin_blocked: false,
+        tamper: None,
         nonce: Nonce([18; 16]),
     }
 }

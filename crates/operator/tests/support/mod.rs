@@ -16,8 +16,9 @@ use counterfoil_ta::api::{Command, Overview, Reply, Response};
 use counterfoil_ta::env::{Batch, Env, Freshness, Store, StoreError};
 use counterfoil_trust::key_id;
 use counterfoil_wire::cert::{Grade, Name};
+use counterfoil_wire::element::{CounterKind, ElementStatement};
 use counterfoil_wire::sync::Standing;
-use counterfoil_wire::{Amount, Bytes, Code, KeyId, Reference, Wire};
+use counterfoil_wire::{Amount, Bytes, Code, KeyId, Nonce, Reference, Wire};
 
 pub const START_S: u32 = 1_800_000_000;
 
@@ -89,7 +90,8 @@ impl World {
         let root = self.service.scheme().anchors.root.clone();
         let name = Name::new(name).unwrap();
         let binding = counterfoil_trust::enrolment_binding(psp, account, None);
-        let enrol = Command::Enrol { es256, grade, name, pin: None, root, binding };
+        let element = ElementStatement::native(CounterKind::None, Nonce([0; 16]));
+        let enrol = Command::Enrol { es256, grade, name, pin: None, root, binding, element };
         let enrolment = wallet.message(&enrol).unwrap();
         let settlement = self.service.enrol(psp, account, None, &enrolment.0).unwrap();
         wallet.run(&Command::Settle { settlement: Bytes(settlement) }).unwrap();
@@ -261,8 +263,13 @@ impl Wallet {
     }
 
     pub fn pay(&mut self, request: &Bytes) -> Result<Bytes, Code> {
-        let command =
-            Command::Pay { request: request.clone(), amount: None, pin: None, reference: reference() };
+        let command = Command::Pay {
+            request: request.clone(),
+            amount: None,
+            pin: None,
+            reference: reference(),
+            approval: None,
+        };
         self.message(&command)
     }
 

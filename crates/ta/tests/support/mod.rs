@@ -1,17 +1,27 @@
 //! A world for the trusted application's tests: wallets in memory, and an operator that is as simple as can be.
+//!
+//! Where the application runs is not decided here: a wallet is opened by `open_door` of the module `door` beside this one.
+//! Whoever includes the tests elsewhere brings another `door`, and every test runs there.
 
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::panic, reason = "each test uses its part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test uses its part"
+)]
 
-use std::cell::{Cell, RefCell};
+mod device;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use counterfoil_ta::TrustedApp;
 use counterfoil_ta::api::{Command, Overview, Pin, Reply, Response};
-use counterfoil_ta::env::{Batch, Env, Freshness, Store, StoreError};
 use counterfoil_trust::x509::{issue_authority, issue_root, issue_wallet};
 use counterfoil_trust::{Anchors, SigningKey, enrolment_binding, key_id, open, seal};
 use counterfoil_wire::cert::{AuthorityCert, Grade, Name, Role, RootCert, WalletCert};
+use counterfoil_wire::element::{CounterKind, ElementStatement};
 use counterfoil_wire::header::{Envelope, Signer};
 use counterfoil_wire::lists::{RevocationList, TrustList, to_gaps};
 use counterfoil_wire::message::{Decline, Payment, STANDING_FIRST};
@@ -23,6 +33,9 @@ use counterfoil_wire::{
     Algorithm, Amount, Bytes, Code, Currency, Digest, PublicKey, Reference, Signature, Wire,
 };
 
+use super::door::open_door;
+pub use device::{Cut, Device, Door, Host};
+
 pub const START_S: u32 = 1_800_000_000;
 pub const HEDGE: [u8; 32] = [7; 32];
 
@@ -30,93 +43,8 @@ pub fn amount(minor: u64) -> Amount {
     Amount::new(minor).unwrap()
 }
 
-/// What happens at a commit, for tests that cut the power.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    Before,
-    After,
-}
-
-/// Shared by a wallet's host and the test.
-#[derive(Default)]
-pub struct Device {
-    pub records: RefCell<BTreeMap<Vec<u8>, Vec<u8>>>,
-    pub now_s: Cell<u32>,
-    pub random: Cell<u64>,
-    pub cut: Cell<Option<(u32, Cut)>>,
-    pub commits: Cell<u32>,
-    pub bytes_written: Cell<usize>,
-    pub stale: Cell<bool>,
-}
-
-pub struct MemoryStore(Rc<Device>);
-
-impl Store for MemoryStore {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.0.records.borrow().get(key).cloned())
-    }
-
-    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
-        for (key, value) in self.0.records.borrow().iter().filter(|(key, _)| key.starts_with(prefix)) {
-            visit(key, value);
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let device = &self.0;
-        device.commits.set(device.commits.get() + 1);
-        let cut = device.cut.get().filter(|(at, _)| *at == device.commits.get()).map(|(_, cut)| cut);
-        if cut == Some(Cut::Before) {
-            return Err(StoreError::Io);
-        }
-        let mut records = device.records.borrow_mut();
-        let mut written = 0;
-        for (key, value) in batch.ops() {
-            written += key.len() + value.as_ref().map_or(0, Vec::len);
-            match value {
-                Some(value) => records.insert(key.clone(), value.clone()),
-                None => records.remove(key),
-            };
-        }
-        device.bytes_written.set(written);
-        if cut == Some(Cut::After) { Err(StoreError::Io) } else { Ok(()) }
-    }
-}
-
-pub struct Host {
-    device: Rc<Device>,
-    store: MemoryStore,
-}
-
-impl Env for Host {
-    type Store = MemoryStore;
-    fn store(&self) -> &MemoryStore {
-        &self.store
-    }
-    fn store_mut(&mut self) -> &mut MemoryStore {
-        &mut self.store
-    }
-    fn fill_random(&mut self, buf: &mut [u8]) {
-        for byte in buf {
-            // SplitMix64: repeatable, and different for each wallet by its seed.
-            let mut x = self.device.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-            self.device.random.set(x);
-            x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            *byte = (x ^ (x >> 31)) as u8;
-        }
-    }
-    fn now_s(&self) -> u32 {
-        self.device.now_s.get()
-    }
-    fn freshness(&self) -> Freshness {
-        if self.device.stale.get() { Freshness::Stale } else { Freshness::Unprovable }
-    }
-}
-
 pub struct Wallet {
-    pub app: TrustedApp<Host>,
+    door: Door,
     pub device: Rc<Device>,
     references: u64,
 }
@@ -126,13 +54,13 @@ impl Wallet {
         let device = Rc::new(Device::default());
         device.random.set(seed << 32);
         device.now_s.set(START_S);
-        Self { app: open_app(&device), device, references: seed << 32 }
+        Self { door: open_door(&device), device, references: seed << 32 }
     }
 
     /// As after a crash: everything in memory is gone.
     pub fn reopen(&mut self) {
         self.device.cut.set(None);
-        self.app = open_app(&self.device);
+        self.door = open_door(&self.device);
     }
 
     /// A copy of everything that is stored, as a thief would take it.
@@ -152,8 +80,13 @@ impl Wallet {
         Reference(bytes)
     }
 
+    /// Through the door: any bytes.
+    pub fn process(&mut self, command: &[u8]) -> Vec<u8> {
+        (self.door)(command)
+    }
+
     pub fn run(&mut self, command: &Command) -> Result<Reply, Code> {
-        Response::from_bytes(&self.app.process(&command.to_bytes())).unwrap().0.map_err(|e| e.code)
+        Response::from_bytes(&self.process(&command.to_bytes())).unwrap().0.map_err(|e| e.code)
     }
 
     pub fn message(&mut self, command: &Command) -> Result<Bytes, Code> {
@@ -189,7 +122,13 @@ impl Wallet {
     pub fn pay(&mut self, request: &Bytes, amount: Option<u64>, pin: Option<&str>) -> Result<Bytes, Code> {
         let reference = self.reference();
         let amount = amount.map(self::amount);
-        self.message(&Command::Pay { request: request.clone(), amount, pin: pin.map(self::pin), reference })
+        self.message(&Command::Pay {
+            request: request.clone(),
+            amount,
+            pin: pin.map(self::pin),
+            reference,
+            approval: None,
+        })
     }
 
     pub fn accept(&mut self, payment: &Bytes) -> Result<Bytes, Code> {
@@ -225,12 +164,13 @@ impl Wallet {
     }
 }
 
-fn open_app(device: &Rc<Device>) -> TrustedApp<Host> {
-    TrustedApp::open(Host { device: device.clone(), store: MemoryStore(device.clone()) })
-}
-
 pub fn pin(digits: &str) -> Pin {
     Pin(digits.to_string().into())
+}
+
+/// What a wallet of these tests runs in.
+pub fn element() -> ElementStatement {
+    ElementStatement::native(CounterKind::Simulated, counterfoil_wire::Nonce([6; 16]))
 }
 
 /// What the operator knows of one payment.
@@ -429,6 +369,7 @@ impl Operator {
             pin: pin.map(self::pin),
             root: self.root.clone(),
             binding: enrolment_binding("alpha", "account", None),
+            element: element(),
         };
         let enrolment = wallet.message(&enrol).unwrap();
         let opened = open::<Enrolment>(&enrolment.0).unwrap();

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Findings;
 use crate::VectorError;
 use crate::fixed::device::Device;
-use crate::fixed::wallet::Wallet;
+use crate::fixed::wallet::{Opener, Wallet};
 use crate::format::{Flow, Step};
 use crate::json::{Json, reply_in_short, state_of, unhex};
 
@@ -20,6 +20,7 @@ pub(super) fn check(
     name: &str,
     flow: &Flow,
     flows: &BTreeMap<&str, &Flow>,
+    opener: Opener,
     out: &mut Findings,
 ) -> Result<(), VectorError> {
     let mut wallets = Wallets::new();
@@ -29,13 +30,13 @@ pub(super) fn check(
         };
         // Its own differences are named where it is checked itself.
         let mut aside = Findings(Vec::new());
-        run(&before.steps, &mut wallets, &mut aside);
+        run(&before.steps, &mut wallets, opener, &mut aside);
     }
-    run(&flow.steps, &mut wallets, out);
+    run(&flow.steps, &mut wallets, opener, out);
     Ok(())
 }
 
-fn run(steps: &[Step], wallets: &mut Wallets, out: &mut Findings) {
+fn run(steps: &[Step], wallets: &mut Wallets, opener: Opener, out: &mut Findings) {
     for (number, step) in (1..).zip(steps) {
         let vector = format!("step {number}, {} {}", step.wallet, step.note);
         let (Some(random), Some(command)) = (
@@ -51,7 +52,8 @@ fn run(steps: &[Step], wallets: &mut Wallets, out: &mut Findings) {
                 None => out.differ(&vector, "copy_of", "a wallet that is there", from),
             }
         }
-        let wallet = wallets.entry(step.wallet.clone()).or_insert_with(|| Wallet::on(Device::played()));
+        let wallet =
+            wallets.entry(step.wallet.clone()).or_insert_with(|| Wallet::opened(Device::played(), opener));
         wallet.device.now_s.set(step.clock_s);
         wallet.device.stale.set(step.stale);
         let drawn = random.len();

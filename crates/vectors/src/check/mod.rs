@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::VectorError;
+use crate::fixed::wallet::{Opener, open_natively};
 use crate::format::{self, Context, File};
 use crate::json::{Mismatch, unhex};
 
@@ -152,12 +153,20 @@ fn anchors(context: &Context) -> Result<Anchors, VectorError> {
     Ok(anchors)
 }
 
-/// Checks every file below `dir`.
+/// Checks every file below `dir`, the flows against the application in this process.
+///
+/// # Errors
+/// As [`check_in`].
+pub fn check(dir: &Path) -> Result<Report, VectorError> {
+    check_in(dir, open_natively)
+}
+
+/// Checks every file below `dir`, the flows against the application where `opener` opens it.
 ///
 /// # Errors
 /// A folder without files, a file that cannot be read or is not of the format, or whose context does not hold. What came
 /// out otherwise than a file says is no error but a [`Difference`].
-pub fn check(dir: &Path) -> Result<Report, VectorError> {
+pub fn check_in(dir: &Path, opener: Opener) -> Result<Report, VectorError> {
     let mut files = BTreeMap::new();
     for path in format::list(dir)? {
         let name = path.display().to_string();
@@ -175,7 +184,7 @@ pub fn check(dir: &Path) -> Result<Report, VectorError> {
         .collect();
     let mut report = Report::default();
     for (name, file) in &files {
-        report.files.push(FileReport { file: name.clone(), ..check_file(stem(name), file, &flows)? });
+        report.files.push(FileReport { file: name.clone(), ..check_file(stem(name), file, &flows, opener)? });
     }
     Ok(report)
 }
@@ -189,6 +198,7 @@ fn check_file(
     name: &str,
     file: &File,
     flows: &BTreeMap<&str, &format::Flow>,
+    opener: Opener,
 ) -> Result<FileReport, VectorError> {
     let mut findings = Findings(Vec::new());
     let out = &mut findings;
@@ -246,7 +256,7 @@ fn check_file(
         }
         File::Flow(flow) => {
             steps = flow.steps.len();
-            flow::check(name, flow, flows, out)?;
+            flow::check(name, flow, flows, opener, out)?;
             Vec::new()
         }
     };

@@ -2,8 +2,9 @@
 
 use counterfoil_ta::api::PaymentState;
 use counterfoil_wire::cert::{Grade, Name, Role};
+use counterfoil_wire::element::{CounterKind, Tamper};
 use counterfoil_wire::header::Purpose;
-use counterfoil_wire::rules::Liability;
+use counterfoil_wire::rules::{Liability, TamperAnswer};
 use counterfoil_wire::sync::{Entry, Outcome, Resolution, Standing};
 use counterfoil_wire::{
     Amount, Bytes, Currency, Digest, Error, KeyId, Nonce, PublicKey, Reference, Signature, Wire,
@@ -75,6 +76,9 @@ fn codec(ty: &str) -> Option<Codec> {
         "outcome" => of::<Outcome>(),
         "standing" => of::<Standing>(),
         "liability" => of::<Liability>(),
+        "counter-kind" => of::<CounterKind>(),
+        "tamper" => of::<Tamper>(),
+        "tamper-answer" => of::<TamperAnswer>(),
         "payment-state" => of::<PaymentState>(),
         "resolution" => of::<Resolution>(),
         "entry" => of::<Entry>(),

@@ -16,10 +16,11 @@ pub mod wallet;
 pub use authority::Scheme;
 pub use device::{Device, Host};
 pub use operator::Operator;
-pub use wallet::Wallet;
+pub use wallet::{Door, Opener, Wallet};
 
 use counterfoil_trust::{SigningKey, sha256};
 use counterfoil_wire::cert::Name;
+use counterfoil_wire::element::{CounterKind, ElementStatement, Tamper};
 use counterfoil_wire::{Algorithm, Amount, Digest, Error, Nonce, Reference};
 
 /// When the world begins: 2027-01-15 08:00:00 UTC.
@@ -56,6 +57,11 @@ pub fn nonce(label: &str) -> Nonce {
 /// A reference for a label.
 pub fn reference(label: &str) -> Reference {
     Reference(digest(label).0)
+}
+
+/// What a wallet runs in: natively, with a counter that a test moves, in the place of one given up for `tamper`, if for any.
+pub fn element(tamper: Option<Tamper>) -> ElementStatement {
+    ElementStatement { tamper, ..ElementStatement::native(CounterKind::Simulated, nonce("challenge")) }
 }
 
 /// A key for a label, the same each time.

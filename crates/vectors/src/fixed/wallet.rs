@@ -8,9 +8,22 @@ use counterfoil_wire::{Bytes, Code, Error, Wire};
 
 use super::device::{Device, Host};
 
+/// A trusted application behind its door: command bytes in, response bytes out.
+pub type Door = Box<dyn FnMut(&[u8]) -> Vec<u8>>;
+
+/// Opens the application of a wallet over its device, wherever it is to run.
+pub type Opener = fn(&Rc<Device>) -> Door;
+
+/// The application in this process.
+pub fn open_natively(device: &Rc<Device>) -> Door {
+    let mut app = TrustedApp::open(Host::new(device));
+    Box::new(move |command| app.process(command))
+}
+
 /// A wallet and the device that it lives on.
 pub struct Wallet {
-    app: TrustedApp<Host>,
+    door: Door,
+    opener: Opener,
     /// Its device.
     pub device: Rc<Device>,
 }
@@ -18,7 +31,12 @@ pub struct Wallet {
 impl Wallet {
     /// A wallet on this device.
     pub fn on(device: Rc<Device>) -> Self {
-        Self { app: TrustedApp::open(Host::new(&device)), device }
+        Self::opened(device, open_natively)
+    }
+
+    /// A wallet on this device whose application runs where `opener` opens it.
+    pub fn opened(device: Rc<Device>, opener: Opener) -> Self {
+        Self { door: opener(&device), opener, device }
     }
 
     /// An empty wallet whose randomness follows from `seed`.
@@ -28,17 +46,17 @@ impl Wallet {
 
     /// A wallet on a copy of this one's device.
     pub fn copy(&self) -> Self {
-        Self::on(self.device.copy())
+        Self::opened(self.device.copy(), self.opener)
     }
 
     /// A wallet on a device with the same records, whose randomness follows from `seed`.
     pub fn branch(&self, seed: u64) -> Self {
-        Self::on(self.device.branch(seed))
+        Self::opened(self.device.branch(seed), self.opener)
     }
 
     /// Through the door: any bytes, and the bytes of the answer.
     pub fn process(&mut self, command: &[u8]) -> Vec<u8> {
-        self.app.process(command)
+        (self.door)(command)
     }
 
     /// Carries out a command.

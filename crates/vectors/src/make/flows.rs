@@ -4,6 +4,7 @@ use counterfoil_ta::api::{Command, Reply};
 use counterfoil_wire::cert::Grade;
 use counterfoil_wire::{Algorithm, Bytes, Code};
 
+use super::element::{approval, deactivated};
 use super::misuse::{declined_by_rules, fork, not_commands, overlap, refused, revoked, stale};
 use super::scene::{Scene, pin};
 use super::{texts, unexpected};
@@ -16,7 +17,7 @@ const DAY_S: u32 = 86_400;
 type Act = fn(&mut Scene) -> Result<(), VectorError>;
 
 /// Name, what happens, the chapters, and how.
-const FLOWS: [(&str, &str, &str, Act); 21] = [
+const FLOWS: [(&str, &str, &str, Act); 23] = [
     (
         "one-time",
         "A one-time request of a fixed amount is paid, taken and confirmed, in both directions of algorithms.",
@@ -115,6 +116,18 @@ const FLOWS: [(&str, &str, &str, Act); 21] = [
         "The counter shows that an older copy was put back: nothing is signed any more.",
         "states.md",
         stale,
+    ),
+    (
+        "deactivated",
+        "Tampering is reported: the wallet begins nothing new, what is in flight resolves, a settlement ends it.",
+        "states.md, A deactivated wallet",
+        deactivated,
+    ),
+    (
+        "approval",
+        "A key of the phone's own lock approves payments in the place of the PIN, one at a time.",
+        "limits.md, Approval by the phone's lock",
+        approval,
     ),
     ("enrolment", "Enrolments that are refused, asked again, and settled once.", "states.md", enrolment),
     (
@@ -410,7 +423,13 @@ fn wrong_pins(scene: &mut Scene) -> Result<(), VectorError> {
     let request = scene.request("b", Some(6000), false)?;
     let with = |scene: &mut Scene, note: &str, digits: Option<&str>, code| {
         let reference = scene.reference();
-        let pay = Command::Pay { request: request.clone(), amount: None, pin: digits.map(pin), reference };
+        let pay = Command::Pay {
+            request: request.clone(),
+            amount: None,
+            pin: digits.map(pin),
+            reference,
+            approval: None,
+        };
         scene.refuse("a", note, pay, code)
     };
     with(scene, "no PIN", None, Code::PinRequired)?;
@@ -550,7 +569,7 @@ fn terminal(scene: &mut Scene) -> Result<(), VectorError> {
 
 fn enrolment(scene: &mut Scene) -> Result<(), VectorError> {
     let plain = scene.enrol_command(Algorithm::Es256, Grade::Hardware, Some(PIN));
-    let Command::Enrol { es256, grade, pin: digits, root, binding, .. } = plain.clone() else {
+    let Command::Enrol { es256, grade, pin: digits, root, binding, element, .. } = plain.clone() else {
         return Ok(());
     };
     let named = Command::Enrol {
@@ -560,6 +579,7 @@ fn enrolment(scene: &mut Scene) -> Result<(), VectorError> {
         pin: digits.clone(),
         root: root.clone(),
         binding,
+        element: element.clone(),
     };
     scene.refuse("d", "a person with a display name", named, Code::ValueOutOfRange)?;
     let name = crate::fixed::name("");
@@ -570,11 +590,12 @@ fn enrolment(scene: &mut Scene) -> Result<(), VectorError> {
         pin: Some(pin("123")),
         root: root.clone(),
         binding,
+        element: element.clone(),
     };
     scene.refuse("d", "a PIN of three digits", short, Code::PinMalformed)?;
     let mut forged = root;
     forged.lifetime_d += 1;
-    let forged = Command::Enrol { es256, grade, name, pin: digits, root: forged, binding };
+    let forged = Command::Enrol { es256, grade, name, pin: digits, root: forged, binding, element };
     scene.refuse("d", "a root that does not vouch for itself", forged, Code::BadCertificate)?;
     scene.refuse("d", "shows itself before it is enrolled", Command::Show {}, Code::NotEnrolled)?;
     scene.refuse(

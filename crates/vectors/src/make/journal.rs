@@ -148,6 +148,7 @@ fn invalid() -> Result<Vec<InvalidMessage>, VectorError> {
         trust_no: 1,
         revocation_no: 1,
         pin_blocked: false,
+        tamper: None,
         nonce: crate::fixed::nonce("journal"),
     };
     let mut refused = Vec::new();

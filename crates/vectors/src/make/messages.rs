@@ -4,6 +4,7 @@ use counterfoil_trust::x509::{issue_authority, issue_wallet};
 use counterfoil_trust::{Revoked, SigningKey, enrolment_binding, key_id};
 use counterfoil_wire::bundle::Bundle;
 use counterfoil_wire::cert::{AuthorityCert, Grade, Role, WalletCert};
+use counterfoil_wire::element::{CounterKind, ElementStatement, Tamper};
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::lists::{RevocationList, TrustList};
 use counterfoil_wire::message::{Decline, Payment, Receipt, Request, STANDING_FIRST};
@@ -18,7 +19,7 @@ use super::samples::Sealed;
 use super::{altered, context, hex_of, proofs, texts};
 use crate::VectorError;
 use crate::fixed::authority::{Keys, authority};
-use crate::fixed::{HEDGE, START_S, Scheme, amount, digest, key, name, nonce, reference};
+use crate::fixed::{HEDGE, START_S, Scheme, amount, digest, element, key, name, nonce, reference};
 use crate::format::{Held, Message, Messages};
 use crate::json::Json;
 
@@ -169,6 +170,7 @@ impl Cast {
             grade: Grade::VirtualSe,
             name: name(""),
             binding: enrolment_binding("alpha", "account 1", Some("activation code")),
+            element: element(None),
         }
     }
 
@@ -196,6 +198,7 @@ impl Cast {
             trust_no: 1,
             revocation_no: 3,
             pin_blocked: false,
+            tamper: None,
             nonce: nonce("statement"),
         }
     }
@@ -315,6 +318,17 @@ fn valid(cast: &Cast) -> Vec<Message> {
     messages.push(cast.seal_by_payee(cast.enrolment()).message(id, "enrolment"));
     let shop = Enrolment { grade: Grade::Terminal, name: cast.shop_cert.name.clone(), ..cast.enrolment() };
     messages.push(cast.seal_by_payee(shop).message(id, "enrolment of a terminal"));
+    let measured = ElementStatement {
+        image: digest("image"),
+        image_version: 7,
+        application: digest("application"),
+        counter: CounterKind::Tpm,
+        ..element(Some(Tamper::Image))
+    };
+    let bound = Enrolment { grade: Grade::VirtualSeBound, element: measured, ..cast.enrolment() };
+    messages.push(
+        cast.seal_by_payee(bound).message(id, "enrolment of a measured element, in the place of another"),
+    );
     messages.push(cast.seal_by_payer(cast.fund_order()).message(id, "fund order"));
     messages.push(cast.seal_by_payer(cast.statement()).message(id, "statement"));
     let first = Statement {
@@ -330,6 +344,8 @@ fn valid(cast: &Cast) -> Vec<Message> {
     messages.push(cast.seal_by_payer(first).message(id, "statement, the first entry"));
     let every = Statement { entries: cast.entries(), pin_blocked: true, ..cast.statement() };
     messages.push(cast.seal_by_payer(every).message(id, "statement with an entry of every kind"));
+    let tampered = Statement { tamper: Some(Tamper::Seal), ..cast.statement() };
+    messages.push(cast.seal_by_payer(tampered).message(id, "statement of a deactivated wallet"));
     messages.push(cast.seal_by_signer(cast.settlement()).message(id, "settlement, every field"));
     let least = Settlement {
         spent_start: None,

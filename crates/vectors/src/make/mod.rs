@@ -3,6 +3,7 @@
 mod altered;
 mod cbor;
 mod certificates;
+mod element;
 mod flows;
 mod journal;
 mod messages;

@@ -11,7 +11,7 @@ use super::{hex_of, unexpected};
 use crate::VectorError;
 use crate::fixed::authority::Keys;
 use crate::fixed::wallet::Wallet;
-use crate::fixed::{Operator, PIN, START_S, amount, digest, name, reference};
+use crate::fixed::{Operator, PIN, START_S, amount, digest, element, name, reference};
 use crate::format::Step;
 use crate::json::{Json, reply_in_short, state_of};
 
@@ -240,6 +240,7 @@ impl Scene {
             pin: pin.map(self::pin),
             root: self.operator.scheme.root.clone(),
             binding: digest("binding"),
+            element: element(None),
         }
     }
 
@@ -271,7 +272,13 @@ impl Scene {
 
     pub(super) fn pay_command(&mut self, request: &Bytes, minor: Option<u64>, with_pin: bool) -> Command {
         let pin = with_pin.then(|| pin(PIN));
-        Command::Pay { request: request.clone(), amount: minor.map(amount), pin, reference: self.reference() }
+        Command::Pay {
+            request: request.clone(),
+            amount: minor.map(amount),
+            pin,
+            reference: self.reference(),
+            approval: None,
+        }
     }
 
     pub(super) fn pay(

@@ -87,6 +87,9 @@ fn valid() -> Vec<TypeValue> {
         ("outcome", &["confirmed", "refunded"]),
         ("standing", &["good", "suspended"]),
         ("liability", &["payer-psp", "scheme-fund", "payee-psp"]),
+        ("counter-kind", &["none", "file", "tpm", "platform", "chip", "simulated"]),
+        ("tamper", &["seal", "image", "counter", "runtime", "debugger", "hooked", "rooted"]),
+        ("tamper-answer", &["clear", "lower", "revoke"]),
         (
             "purpose",
             &[
@@ -210,7 +213,18 @@ fn invalid() -> Vec<InvalidType> {
         add(&format!("33 bytes that begin with {sign}"), "public-key", &hex, UnsupportedAlgorithm);
     }
     add("empty", "public-key", "40", UnsupportedAlgorithm);
-    for ty in ["grade", "role", "outcome", "standing", "liability", "purpose", "payment-state"] {
+    for ty in [
+        "grade",
+        "role",
+        "outcome",
+        "standing",
+        "liability",
+        "purpose",
+        "payment-state",
+        "counter-kind",
+        "tamper",
+        "tamper-answer",
+    ] {
         add("0", ty, "00", ValueOutOfRange);
         add("99", ty, "1863", ValueOutOfRange);
         add("257", ty, "190101", ValueOutOfRange);
