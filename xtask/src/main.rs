@@ -12,6 +12,7 @@ mod readme;
 mod setup;
 mod shell;
 mod style;
+mod ta;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -60,6 +61,8 @@ enum Task {
         #[arg(long)]
         list: bool,
     },
+    /// Build the image of the trusted application, or check the one that is there.
+    Ta(ta::Arguments),
     /// Run the fuzz targets: a few seconds each, with a fixed seed.
     Fuzz(fuzz::Arguments),
 }
@@ -74,6 +77,7 @@ enum Step {
     Clippy,
     Docs,
     Nostd,
+    Image,
     Tests,
     Model,
     Mutants,
@@ -92,6 +96,7 @@ impl Step {
             Self::Clippy => "no warning in any target of any crate",
             Self::Docs => "the documentation builds without a warning",
             Self::Nostd => "wire, trust and ta link without std and without an operating system",
+            Self::Image => "the image of the trusted application is the one that its sources make",
             Self::Tests => "all tests and doc tests pass",
             Self::Model => "no order of loss, duplication, delay and crash makes or loses money",
             Self::Mutants => "the model finds every rule that is broken on purpose",
@@ -113,6 +118,7 @@ impl Step {
                 .args(["doc", "--workspace", "--no-deps", "--locked"])
                 .env("RUSTDOCFLAGS", "-D warnings")),
             Self::Nostd => nostd::check(),
+            Self::Image => ta::check(),
             // All failures of one run are worth more than the minute that stopping at the first would save.
             Self::Tests => run(cargo()
                 .args(["test", "--workspace", "--locked", "--no-fail-fast"])
@@ -135,6 +141,7 @@ fn main() -> ExitCode {
         Task::Setup => end(setup::install_missing()),
         Task::Model { long } => end(model::check(long)),
         Task::MutantsOfRules { only } => end(model::check_mutants(&only)),
+        Task::Ta(arguments) => end(ta::ta(&arguments)),
         Task::Fuzz(arguments) => end(fuzz::fuzz(&arguments)),
         Task::Kill { long } => end(kill::all(long)),
         Task::Test { list: true, .. } => {

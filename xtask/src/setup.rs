@@ -56,6 +56,14 @@ pub(crate) fn install_missing() -> Result<()> {
     ensure_venv()
 }
 
+/// Installs a compiler that can make WebAssembly, or says how to have one.
+pub(crate) fn install_wasm_compiler() -> Result<()> {
+    match Installer::here() {
+        installer @ Installer::Apt { root: true } => installer.install(&["rustc-web", "rust-web-src"]),
+        _ => bail!("the image needs a compiler for WebAssembly: rustup target add wasm32-unknown-unknown"),
+    }
+}
+
 /// How programs come onto this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Installer {
