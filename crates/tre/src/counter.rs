@@ -9,17 +9,7 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// What keeps the count. It decides the grade that a wallet's certificate may claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CounterKind {
-    /// Nothing: a rollback cannot be told on the device, only by peers and the operator.
-    None,
-    /// A file in the device folder: stops a copied wallet home, not a copied device folder.
-    File,
-    /// A counter of [`crate::testing`].
-    Simulated,
-}
+pub use counterfoil_wire::element::CounterKind;
 
 /// Names one counter for its whole life. A counter made again under another identity proves nothing about states of
 /// the first, and the store tells them apart by this.

@@ -4,6 +4,7 @@ use crate::counter::CounterKind;
 use crate::medium::Medium;
 use crate::native::NativeHost;
 use counterfoil_ta::env::{Env, Freshness};
+use counterfoil_trust::image::ImageStatement;
 use std::fmt;
 
 /// A trusted application in whatever it runs: natively, in the virtual secure element, on a card.
@@ -17,6 +18,11 @@ pub trait Element: Send {
 
     /// What was known of the state's age when the element was started.
     fn freshness(&self) -> Freshness;
+
+    /// What was measured of the image that the application runs from; `None` where it is code of this process.
+    fn image(&self) -> Option<ImageStatement> {
+        None
+    }
 }
 
 /// A TA that runs in this process, with nothing but the process around it: for development, tests and simulation.
@@ -27,6 +33,11 @@ pub struct NativeElement<F> {
 }
 
 impl<F: FnMut(&[u8]) -> Vec<u8> + Send> NativeElement<F> {
+    /// An element whose TA is behind `process`, over a host of which this is known.
+    pub fn new(process: F, counter_kind: CounterKind, freshness: Freshness) -> Self {
+        Self { process, counter_kind, freshness }
+    }
+
     /// Starts a TA on `host`. `start` takes the host and returns the TA's door:
     ///
     /// ```text

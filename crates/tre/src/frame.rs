@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! header   magic 8 | version 2 | slot 1 | zero 1 | generation 8 | counter id 16 | salt 32
-//!          | label check 16 | key check 16 | digest 8                                       = 108 bytes
+//!          | label check 16 | key check 16 | application check 16
+//!          | image version 4 | image hash 32 | digest 8                                      = 160 bytes
 //! frame    mark 8 | number 4 | plaintext length 4 | counter value 8 | nonce 12              =  36 bytes
 //!          | ciphertext | tag 16
 //! content  per change: 1 | key length 4 | value length 4 | key | value      (put)
@@ -11,7 +12,7 @@
 //! Integers are big-endian. The seal is AES-256-GCM under a key of this generation only (HKDF-SHA256 of the sealing
 //! key, salted by the header's salt). What it covers beside the content: the label and the whole header (as one
 //! digest), number, length, counter value and nonce of the frame, and the tag of the frame before. So a frame holds in
-//! one place only: this wallet, this slot, this generation, after this very frame.
+//! one place only: this wallet, this application, this image, this slot, this generation, after this very frame.
 //!
 //! *Nonces are random, not counted.* A counted nonce repeats whenever a torn frame is written again, or an older copy
 //! is put back and goes on differently; with GCM that gives the authentication key away, to exactly the attacker that
@@ -22,6 +23,7 @@
 //! store find a later frame behind a damaged one without trusting the damaged one's length. Ciphertext contains it by
 //! chance once in 2^64 positions.
 
+use crate::binding::{Binding, ImageId};
 use crate::counter::CounterId;
 use crate::medium::FileName;
 use crate::vault::SealingKey;
@@ -32,9 +34,9 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// The only version of the format there is.
-pub(crate) const FORMAT_VERSION: u16 = 1;
+pub(crate) const FORMAT_VERSION: u16 = 2;
 const MAGIC: [u8; 8] = *b"CFSTORE\n";
-pub(crate) const HEADER_BYTES: usize = 108;
+pub(crate) const HEADER_BYTES: usize = 160;
 const PREAMBLE_BYTES: usize = 36;
 const TAG_BYTES: usize = 16;
 /// What a frame costs beside its content.
@@ -52,6 +54,9 @@ pub(crate) struct Header {
     salt: [u8; 32],
     label_check: [u8; 16],
     key_check: [u8; 16],
+    application_check: [u8; 16],
+    /// The image that wrote the slot.
+    pub(crate) image: ImageId,
 }
 
 /// What is wrong with a header, before any frame is looked at.
@@ -67,6 +72,8 @@ pub(crate) enum HeaderError {
     WrongSlot,
     /// Sealed for another label.
     OtherWallet,
+    /// Sealed for this label by another application.
+    OtherApplication,
     /// Sealed for this label under another key.
     OtherDevice,
 }
@@ -82,11 +89,18 @@ impl Header {
         generation: u64,
         counter_id: CounterId,
         salt: [u8; 32],
-        label: &str,
+        binding: &Binding,
         key: &SealingKey,
     ) -> Self {
-        let label_check = label_check(&salt, label);
-        let mut header = Self { generation, counter_id, salt, label_check, key_check: [0; 16] };
+        let mut header = Self {
+            generation,
+            counter_id,
+            salt,
+            label_check: check(LABEL_CHECK, &salt, binding.label.as_bytes()),
+            key_check: [0; 16],
+            application_check: check(APPLICATION_CHECK, &salt, &binding.application),
+            image: binding.image,
+        };
         header.key_check = header.key_check_under(key);
         header
     }
@@ -101,8 +115,11 @@ impl Header {
         out[36..68].copy_from_slice(&self.salt);
         out[68..84].copy_from_slice(&self.label_check);
         out[84..100].copy_from_slice(&self.key_check);
-        let digest = Sha256::digest(&out[..100]);
-        out[100..].copy_from_slice(&digest[..8]);
+        out[100..116].copy_from_slice(&self.application_check);
+        out[116..120].copy_from_slice(&self.image.version.to_be_bytes());
+        out[120..152].copy_from_slice(&self.image.hash);
+        let digest = Sha256::digest(&out[..152]);
+        out[152..].copy_from_slice(&digest[..8]);
         out
     }
 
@@ -110,16 +127,19 @@ impl Header {
     pub(crate) fn decode(
         file: &[u8],
         slot: FileName,
-        label: &str,
+        binding: &Binding,
         key: &SealingKey,
     ) -> Result<Self, HeaderError> {
+        // An older format is shorter, and says that it is one before it is short.
+        if let Some(version) = file.strip_prefix(&MAGIC).and_then(|rest| rest.first_chunk::<2>()) {
+            let version = u16::from_be_bytes(*version);
+            if version != FORMAT_VERSION {
+                return Err(HeaderError::Version(version));
+            }
+        }
         let bytes: &[u8; HEADER_BYTES] = file.first_chunk().ok_or(HeaderError::Short)?;
         if bytes[..8] != MAGIC {
             return Err(HeaderError::Damaged);
-        }
-        let version = u16::from_be_bytes(array(&bytes[8..10]));
-        if version != FORMAT_VERSION {
-            return Err(HeaderError::Version(version));
         }
         let header = Self {
             generation: u64::from_be_bytes(array(&bytes[12..20])),
@@ -127,6 +147,11 @@ impl Header {
             salt: array(&bytes[36..68]),
             label_check: array(&bytes[68..84]),
             key_check: array(&bytes[84..100]),
+            application_check: array(&bytes[100..116]),
+            image: ImageId {
+                version: u32::from_be_bytes(array(&bytes[116..120])),
+                hash: array(&bytes[120..152]),
+            },
         };
         if header.encode() != *bytes {
             return Err(HeaderError::Damaged);
@@ -134,8 +159,11 @@ impl Header {
         if slot_of(header.generation) != slot {
             return Err(HeaderError::WrongSlot);
         }
-        if header.label_check != label_check(&header.salt, label) {
+        if header.label_check != check(LABEL_CHECK, &header.salt, binding.label.as_bytes()) {
             return Err(HeaderError::OtherWallet);
+        }
+        if header.application_check != check(APPLICATION_CHECK, &header.salt, &binding.application) {
+            return Err(HeaderError::OtherApplication);
         }
         // Compared in plain time: it tells a mistake from an attack, and no secret hangs on it.
         if header.key_check != header.key_check_under(key) {
@@ -149,12 +177,11 @@ impl Header {
     }
 }
 
-fn label_check(salt: &[u8; 32], label: &str) -> [u8; 16] {
-    let digest = Sha256::new()
-        .chain_update(b"counterfoil slot label v1\0")
-        .chain_update(salt)
-        .chain_update(label.as_bytes())
-        .finalize();
+const LABEL_CHECK: &[u8] = b"counterfoil slot label v1\0";
+const APPLICATION_CHECK: &[u8] = b"counterfoil slot application v1\0";
+
+fn check(purpose: &[u8], salt: &[u8; 32], bound: &[u8]) -> [u8; 16] {
+    let digest = Sha256::new().chain_update(purpose).chain_update(salt).chain_update(bound).finalize();
     array(&digest[..16])
 }
 

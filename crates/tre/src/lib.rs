@@ -15,6 +15,10 @@
 //! Here a TA runs natively, in the process of its host. A virtual secure element (the TA as a measured wasm image)
 //! is another [`Element`] over the same store; neither the TA nor the wallet can tell the difference.
 
+/// Who the application is that hosts wallets on a command line: the digest of a name, since no platform vouches for it.
+pub const APPLICATION: [u8; 32] = *b"counterfoil command line\0\0\0\0\0\0\0\0";
+
+pub mod binding;
 pub mod counter;
 mod durable;
 pub mod element;
@@ -24,10 +28,14 @@ pub mod native;
 pub mod store;
 pub mod testing;
 pub mod vault;
+pub mod virtual_se;
 
+pub use binding::{Binding, ImageId};
 pub use counter::{Counter, CounterKind, FileCounter, NoCounter};
 pub use element::{Element, NativeElement};
 pub use medium::{DiskMedium, Medium};
-pub use native::{CounterChoice, NativeHost, OpenError, open_native};
+pub use native::{CounterChoice, NativeHost, OpenError, open_host, open_native};
 pub use store::{SealedStore, StoreOpenError, TamperReason};
 pub use vault::{DeviceFolder, KeyVault, SealingKey};
+pub use virtual_se::image::{Image, ImageError, ImagePolicy};
+pub use virtual_se::{StartError, VirtualSe};

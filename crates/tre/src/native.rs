@@ -1,5 +1,6 @@
 //! The TA's world on an ordinary computer: a sealed store, the system's randomness and clock.
 
+use crate::binding::Binding;
 use crate::counter::{Counter, CounterError, FileCounter, NoCounter};
 use crate::durable;
 use crate::medium::{DiskMedium, DiskOpenError, Medium};
@@ -174,6 +175,21 @@ pub fn open_native(
     label: &str,
     counter: CounterChoice,
 ) -> Result<NativeHost, OpenError> {
+    open_host(home, device, Binding::native(label), counter)
+}
+
+/// As [`open_native`], for the application and the image of `binding`.
+///
+/// # Errors
+/// As [`open_native`]; [`StoreOpenError::ImageOlder`] and [`StoreOpenError::ImageAltered`] where another image has run on the
+/// state, and nothing is changed then.
+pub fn open_host(
+    home: &Path,
+    device: &Path,
+    binding: Binding,
+    counter: CounterChoice,
+) -> Result<NativeHost, OpenError> {
+    let label = binding.label.clone();
     let resolve = |path: &Path| {
         durable::create_private_dir(path)
             .and_then(|()| fs::canonicalize(path))
@@ -188,8 +204,8 @@ pub fn open_native(
     let vault = DeviceFolder::open(&device)?;
     let counter: Box<dyn Counter> = match counter {
         CounterChoice::None => Box::new(NoCounter),
-        CounterChoice::File => Box::new(FileCounter::open(&vault, label)?),
+        CounterChoice::File => Box::new(FileCounter::open(&vault, &label)?),
     };
-    let store = SealedStore::open(medium, counter, vault.sealing_key(label)?, label)?;
+    let store = SealedStore::open(medium, counter, vault.sealing_key(&label)?, binding)?;
     Ok(NativeHost::new(store))
 }

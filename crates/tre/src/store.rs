@@ -57,6 +57,12 @@
 //! If two processes run copies of one wallet at once on one counter, the loser of an advance sees a value that is not
 //! its own and its commit fails.
 //!
+//! # Which image
+//! A slot names the image that wrote it, under its seals. An image of a lower version does not open it, nor another one of
+//! the same version; nothing is changed then. One of a higher version opens it and, before `open` returns, writes a new slot
+//! for itself, as a compaction does: either slot is the truth until then, and from then on there is no way back. With a
+//! counter the state from before the update is stale as any older copy is.
+//!
 //! # Compaction
 //! Garbage is what the log holds beyond the state. Each byte of a frame turns into garbage at most once, so if a
 //! compaction (which writes the state once) waits until there is at least as much garbage as state, all compactions
@@ -65,6 +71,7 @@
 //! an eighth of the constant (at most two bytes per byte committed), and a host may call [`SealedStore::compact`]
 //! when it is idle.
 
+use crate::binding::{Binding, ImageId};
 use crate::counter::{Counter, CounterError, CounterKind};
 use crate::frame::{
     self, ENTRY_OVERHEAD_BYTES, FIRST_TAG, FRAME_OVERHEAD_BYTES, FRAMES_MAX, FrameError, HEADER_BYTES,
@@ -160,6 +167,29 @@ pub enum StoreOpenError {
     /// The files belong to another wallet of the same format.
     #[error("these are another wallet's files. Check which home was given")]
     OtherWallet,
+    /// The wallet belongs to another application.
+    #[error("this wallet was sealed by another application; open it with the one that it was enrolled in")]
+    OtherApplication,
+    /// A higher version of the image has run on this state.
+    #[error(
+        "this wallet has run under version {stored} of the trusted application, and this is version {running}. \
+         Update the software; there is no way back"
+    )]
+    ImageOlder {
+        /// The version that sealed the state.
+        stored: u32,
+        /// The version that runs.
+        running: u32,
+    },
+    /// Another image of the same version has run on this state.
+    #[error(
+        "this wallet has run under another image of version {version} of the trusted application; \
+         one of the two was altered. Install the software anew"
+    )]
+    ImageAltered {
+        /// The version of both.
+        version: u32,
+    },
     /// The format version is not known.
     #[error(
         "the wallet's files have format {version}, which this software does not know. Update the software"
@@ -233,7 +263,7 @@ pub struct SealedStore<M> {
     medium: M,
     counter: Box<dyn Counter>,
     key: SealingKey,
-    label: String,
+    binding: Binding,
     state: State,
     /// `None` until the first commit of all.
     log: Option<Log>,
@@ -288,7 +318,7 @@ impl<E: Into<StoreFault>> From<E> for Failure {
 }
 
 impl<M: Medium> SealedStore<M> {
-    /// Opens the store of the wallet called `label`, sealed under `key`; an empty medium is an empty store, and stays
+    /// Opens the store that is bound to `binding` (a label alone is a native wallet of the command line), sealed under `key`; an empty medium is an empty store, and stays
     /// empty until the first commit. A torn tail is removed.
     ///
     /// # Errors
@@ -297,23 +327,24 @@ impl<M: Medium> SealedStore<M> {
         mut medium: M,
         counter: Box<dyn Counter>,
         key: SealingKey,
-        label: &str,
+        binding: impl Into<Binding>,
     ) -> Result<Self, StoreOpenError> {
+        let binding = binding.into();
         let mut report = OpenReport::default();
-        let found = find_log(&mut medium, &key, label, &mut report)?;
+        let found = find_log(&mut medium, &key, &binding, &mut report)?;
         let (log, state) = match found {
             Some((log, state)) => (Some(log), state),
             None => (None, State::default()),
         };
         if let Some(log) = &log {
+            check_image(log.header.image, binding.image)?;
             settle_files(&mut medium, log, report.torn_tail_bytes > 0).map_err(StoreFault::from)?;
         }
         let (freshness, stale) = judge(log.as_ref(), counter.as_ref()).map_err(StoreFault::from)?;
         report.stale = stale;
         let in_step = log.is_some() && stale.is_none();
-        let label = label.to_owned();
         let mut store =
-            Self { medium, counter, key, label, state, log, in_step, freshness, report, fault: None };
+            Self { medium, counter, key, binding, state, log, in_step, freshness, report, fault: None };
         if in_step {
             store.tidy_and_claim().map_err(Failure::into_fault)?;
         }
@@ -372,6 +403,10 @@ impl<M: Medium> SealedStore<M> {
     }
 
     fn tidy_and_claim(&mut self) -> Result<(), Failure> {
+        if self.log.as_ref().is_some_and(|log| log.header.image != self.binding.image) {
+            // From here on the image that wrote it before does not open it any more.
+            self.rewrite_log()?;
+        }
         self.rewrite_log_past(self.state.len_bytes as u64 / 2 + GARBAGE_BYTES_MAX / 8)?;
         if self.counted() { self.claim() } else { Ok(()) }
     }
@@ -448,8 +483,8 @@ impl<M: Medium> SealedStore<M> {
 
     fn write_generation(&mut self, content: &[u8], counter_value: u64) -> Result<(), Failure> {
         let generation = self.log.as_ref().map_or(self.report.generation, |log| log.header.generation) + 1;
-        let header = Header::new(generation, self.counter.id(), random()?, &self.label, &self.key);
-        let sealer = Sealer::new(&self.key, &self.label, &header);
+        let header = Header::new(generation, self.counter.id(), random()?, &self.binding, &self.key);
+        let sealer = Sealer::new(&self.key, &self.binding.label, &header);
         let first = Place { number: 0, previous_tag: FIRST_TAG };
         let (frame, tag) = sealer.seal(first, counter_value, random()?, content).ok_or(Failure::Full)?;
         let file = [&header.encode()[..], &frame].concat();
@@ -532,7 +567,7 @@ impl<M: Medium> Store for SealedStore<M> {
 impl<M> fmt::Debug for SealedStore<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SealedStore")
-            .field("label", &self.label)
+            .field("binding", &self.binding)
             .field("entries", &self.state.entries.len())
             .field("freshness", &self.freshness)
             .field("fault", &self.fault)
@@ -615,7 +650,7 @@ fn random<const N: usize>() -> Result<[u8; N], StoreFault> {
 fn find_log<M: Medium>(
     medium: &mut M,
     key: &SealingKey,
-    label: &str,
+    binding: &Binding,
     report: &mut OpenReport,
 ) -> Result<Option<(Log, State)>, StoreOpenError> {
     let mut incomplete = None;
@@ -623,19 +658,20 @@ fn find_log<M: Medium>(
     for slot in [FileName::Slot0, FileName::Slot1] {
         let Some(file) = medium.read(slot).map_err(StoreFault::from)? else { continue };
         let tampered = |reason| StoreOpenError::Tampered { slot, reason };
-        match Header::decode(&file, slot, label, key) {
+        match Header::decode(&file, slot, binding, key) {
             Ok(header) => headed.push((header, slot, file)),
             Err(HeaderError::Short) => incomplete = Some(slot),
             Err(HeaderError::Damaged) => return Err(tampered(TamperReason::Header)),
             Err(HeaderError::WrongSlot) => return Err(tampered(TamperReason::WrongSlot)),
             Err(HeaderError::Version(version)) => return Err(StoreOpenError::UnknownFormat { version }),
             Err(HeaderError::OtherWallet) => return Err(StoreOpenError::OtherWallet),
+            Err(HeaderError::OtherApplication) => return Err(StoreOpenError::OtherApplication),
             Err(HeaderError::OtherDevice) => return Err(StoreOpenError::OtherDevice),
         }
     }
     headed.sort_by_key(|(header, ..)| std::cmp::Reverse(header.generation));
     for (header, slot, file) in headed {
-        if let Some(found) = replay(key, label, header, slot, &file, report)? {
+        if let Some(found) = replay(key, &binding.label, header, slot, &file, report)? {
             report.skipped_incomplete_slot = incomplete.is_some();
             return Ok(Some(found));
         }
@@ -684,6 +720,17 @@ fn replay(
     report.torn_tail_bytes = rest.len() as u64;
     let len_bytes = (file.len() - rest.len()) as u64;
     Ok(Some((Log { header, sealer, next, len_bytes, counter_value }, state)))
+}
+
+/// Whether the image that runs may open what another has sealed: the same, or a later one.
+fn check_image(stored: ImageId, running: ImageId) -> Result<(), StoreOpenError> {
+    if stored.version > running.version {
+        return Err(StoreOpenError::ImageOlder { stored: stored.version, running: running.version });
+    }
+    if stored.version == running.version && stored.hash != running.hash {
+        return Err(StoreOpenError::ImageAltered { version: running.version });
+    }
+    Ok(())
 }
 
 /// Makes durable what was read, and removes what does not count.

@@ -7,7 +7,7 @@ use counterfoil_tre::store::{StaleReason, StoreOpenError, TamperReason};
 use counterfoil_tre::testing::{DEVICE_KEY, FaultyMedium, Files, open_store};
 use counterfoil_tre::{NoCounter, SealedStore, SealingKey};
 
-const HEADER_BYTES: usize = 108;
+const HEADER_BYTES: usize = 160;
 const FRAME_OVERHEAD_BYTES: usize = 52;
 
 struct Scene {
