@@ -1,6 +1,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 //! `counterfoil`: offline payments from the command line. Parses, and hands over to one module a noun.
 
+mod bench;
 mod demo;
 mod describe;
 mod fields;
@@ -53,6 +54,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Check or make conformance vectors
     Vectors(vectors::VectorsArgs),
+    /// Measure what things cost here
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Terminal(args) => terminal::run(args, &output),
         Command::Inspect(args) => inspect::run(args, &output),
         Command::Vectors(args) => vectors::run(args, &output),
+        Command::Bench(args) => bench::run(args, &output),
     };
     ExitCode::from(done.unwrap_or_else(|error| output.fail(&error)))
 }

@@ -49,6 +49,35 @@ impl Answer {
     }
 }
 
+/// A bar for long work, on a terminal alone and never among the answers.
+pub(crate) struct Progress(indicatif::ProgressBar);
+
+impl Progress {
+    /// So much is done.
+    pub(crate) fn set(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
+    /// It is over, and the bar goes.
+    pub(crate) fn done(self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Output {
+    /// A bar for work of `total` steps. It hides itself where standard error is no terminal.
+    pub(crate) fn progress(&self, what: &str, total: u64) -> Progress {
+        let bar =
+            if self.json { indicatif::ProgressBar::hidden() } else { indicatif::ProgressBar::new(total) };
+        if let Ok(style) = indicatif::ProgressStyle::with_template("{prefix:24} {wide_bar} {pos}/{len} {eta}")
+        {
+            bar.set_style(style);
+        }
+        bar.set_prefix(what.to_owned());
+        Progress(bar)
+    }
+}
+
 /// A command line that cannot be what was meant.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);

@@ -299,7 +299,9 @@ impl View<'_> {
                 Freshness::Stale => "stale",
             },
         );
-        answer.set("isolated", false);
+        answer.set("isolated", wallet.image().is_some());
+        answer.set("image_version", wallet.image().map(|image| image.version));
+        answer.set("image", wallet.image().map(|image| image.hash.to_string()));
     }
 }
 
@@ -310,7 +312,11 @@ fn protection(wallet: &Wallet) -> String {
         CounterKind::File => "an older copy is refused, as long as the device folder was not copied with it",
         _ => "an older copy is refused",
     };
-    format!("protection: sealed by the device's key, not isolated from this computer yet; {rollback}")
+    let isolated = match wallet.image() {
+        Some(image) => format!("in the virtual secure element, version {} of the application", image.version),
+        None => "not isolated from this process".to_owned(),
+    };
+    format!("protection: sealed by the device's key, {isolated}; {rollback}")
 }
 
 fn row(name: &str, value: String) -> Vec<String> {

@@ -8,8 +8,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use counterfoil_wallet::amounts::{AmountError, format_amount, parse_amount};
 use counterfoil_wallet::channel::file::read_message;
 use counterfoil_wallet::{
-    Counter, Done, Home, HttpOperator, Kind, NewHome, Operation, Order, Outcome, Pin, Wallet, WalletError,
-    reference_of,
+    Counter, Done, Home, Host, HttpOperator, Kind, NewHome, Operation, Order, Outcome, Pin, Wallet,
+    WalletError, reference_of,
 };
 use counterfoil_wire::cert::{Name, RootCert};
 use counterfoil_wire::{Algorithm, Amount, Code, Currency};
@@ -154,6 +154,9 @@ pub(crate) struct EnrolArgs {
     /// What stops an older copy of the wallet from being used
     #[arg(long, value_enum, default_value_t = CounterArg::None)]
     counter: CounterArg,
+    /// Where the trusted application runs
+    #[arg(long, value_enum, default_value_t = HostArg::VirtualSe)]
+    host: HostArg,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -168,6 +171,14 @@ enum CounterArg {
     None,
     /// A counter in the device folder
     File,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum HostArg {
+    /// In the virtual secure element: a measured image in a machine of its own
+    VirtualSe,
+    /// In this process, without isolation: for tests and simulation, in a sandbox
+    Native,
 }
 
 #[derive(Debug, Args)]
@@ -244,6 +255,10 @@ impl EnrolArgs {
             counter: match self.counter {
                 CounterArg::None => Counter::None,
                 CounterArg::File => Counter::File,
+            },
+            host: match self.host {
+                HostArg::VirtualSe => Host::VirtualSe,
+                HostArg::Native => Host::Native,
             },
             pin,
             root,

@@ -13,7 +13,7 @@ use common::World;
 use counterfoil_wallet::sync::NewWallet;
 use counterfoil_wallet::{
     CounterKind, Done, Element, Freshness, Home, HttpOperator, Operation, Operator, OperatorError, Order,
-    Outcome, Overview, Scheme, Wallet, WalletError, native_element,
+    Outcome, Overview, Scheme, Wallet, WalletError, open_element,
 };
 use counterfoil_wire::Amount;
 
@@ -58,7 +58,7 @@ fn copy(from: &Path, to: &Path) {
 fn open_cut(home: &Path, device: &Path, left: u32, after: bool) -> (Wallet, Arc<AtomicU32>) {
     let home = Home::new(home);
     let settings = home.settings().unwrap().unwrap();
-    let inner = native_element(&home, device, &settings).unwrap();
+    let inner = open_element(&home, device, &settings).unwrap();
     let cut = Arc::new(AtomicU32::new(0));
     let element = CutOff { inner, left, after, cut: cut.clone() };
     (Wallet::with_element(home, settings, Box::new(element)), cut)
@@ -334,6 +334,7 @@ fn an_answer_to_an_enrolment_may_be_lost() {
         algorithm: counterfoil_wire::Algorithm::EdDsa,
         name: counterfoil_wire::cert::Name::default(),
         counter: counterfoil_wallet::Counter::None,
+        host: counterfoil_wallet::Host::VirtualSe,
         pin: None,
         root: None,
     };
@@ -390,7 +391,7 @@ fn a_payment_whose_file_cannot_be_written_is_told_and_never_made_twice() {
     }
     let home = Home::new(world.path("anna"));
     let settings = home.settings().unwrap().unwrap();
-    let inner = native_element(&home, &device, &settings).unwrap();
+    let inner = open_element(&home, &device, &settings).unwrap();
     let out = world.path("a.cbor");
     let element = Box::new(Blocking { inner, out: out.clone() });
     let mut wallet = Wallet::with_element(home, settings, element);

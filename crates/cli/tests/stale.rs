@@ -136,6 +136,7 @@ fn a_replacement_that_was_cut_off_goes_on_with_the_same_key() {
         algorithm: Algorithm::EdDsa,
         name: Name::default(),
         counter: Counter::File,
+        host: counterfoil_wallet::Host::VirtualSe,
         pin: None,
         root: None,
     };

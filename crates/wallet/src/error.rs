@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use counterfoil_tre::{OpenError, StoreOpenError};
+use counterfoil_tre::{OpenError, StartError, StoreOpenError};
 use counterfoil_wire::{Code, Error};
 
 use crate::channel::ChannelError;
@@ -33,6 +33,9 @@ pub enum WalletError {
     /// The element could not be opened.
     #[error(transparent)]
     Element(#[from] OpenError),
+    /// The image of the trusted application may not run, or no machine runs it.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The device folder has no key, so it is not the one that seals this wallet. Only an enrolment makes one.
     #[error("there is no device key in {}, so no wallet was enrolled with this device folder", device.display())]
     NoDevice {
@@ -102,6 +105,7 @@ impl WalletError {
     pub fn code(&self) -> Option<Code> {
         match self {
             Self::Refused(error) => Some(error.code),
+            Self::Start(error) => Some(error.code()),
             Self::Operator(OperatorError::Refused(problem)) => problem.code,
             Self::Channel(
                 ChannelError::NotPng { .. } | ChannelError::NoCode | ChannelError::Unreadable { .. },
@@ -110,6 +114,8 @@ impl WalletError {
             Self::Element(OpenError::Store(StoreOpenError::Tampered { .. }))
             | Self::HomeIncomplete { .. } => Some(Code::Damaged),
             Self::Element(OpenError::Store(StoreOpenError::Fault(_))) => Some(Code::StoreFailed),
+            Self::Element(OpenError::Store(StoreOpenError::ImageOlder { .. })) => Some(Code::ImageOlder),
+            Self::Element(OpenError::Store(StoreOpenError::ImageAltered { .. })) => Some(Code::ImageAltered),
             _ => None,
         }
     }
@@ -121,6 +127,7 @@ impl WalletError {
         }
         match self {
             Self::Refused(_) => "Refused",
+            Self::Start(_) => "Start",
             Self::Operator(OperatorError::Refused(_)) => "OperatorRefused",
             Self::Operator(OperatorError::Unreachable { .. }) => "OperatorUnreachable",
             Self::Operator(OperatorError::NoTls { .. }) => "NoTls",
@@ -181,6 +188,7 @@ impl WalletError {
                  the PSP",
             ),
             Self::Refused(error) => Some(error.code.next()),
+            Self::Start(error) => Some(error.code().next()),
             Self::Operator(OperatorError::Refused(problem)) => {
                 problem.code.map(Code::next).or(problem.next.as_deref())
             }

@@ -79,6 +79,17 @@ impl Counter {
     }
 }
 
+/// Where the trusted application runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Host {
+    /// In a machine of its own, from the image that this build ships.
+    #[default]
+    VirtualSe,
+    /// As code of this process: for tests and simulation.
+    Native,
+}
+
 /// Where a wallet belongs. Written once, at enrolment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -100,6 +111,8 @@ pub struct Settings {
     pub name: String,
     /// What stops a rollback.
     pub counter: Counter,
+    /// Where the trusted application runs.
+    pub host: Host,
 }
 
 /// The folder of one wallet or terminal.

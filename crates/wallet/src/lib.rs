@@ -42,9 +42,9 @@ pub use counterfoil_ta::api::{Overview, PaymentRow, PaymentState, Pin, RequestRo
 pub use counterfoil_ta::env::Freshness;
 pub use counterfoil_tre::{CounterKind, Element};
 pub use error::{OperatorError, Problem, WalletError};
-pub use home::{Counter, Home, Kind, Settings};
+pub use home::{Counter, Home, Host, Kind, Settings};
 pub use online::{NewHome, root_fingerprint};
 pub use operation::{Done, Finished, Operation, Order, Outcome, SyncReport, reference_of};
 pub use sync::{HttpOperator, Operator, Scheme};
 pub use terminal::Terminal;
-pub use wallet::{Headroom, Wallet, headroom, native_element};
+pub use wallet::{Headroom, Wallet, headroom, open_element};

@@ -7,18 +7,20 @@ use std::path::Path;
 
 use counterfoil_ta::api::{Command, Pin, Reply};
 use counterfoil_ta::env::Freshness;
+use counterfoil_tre::APPLICATION;
 use counterfoil_trust::{enrolment_binding, key_id, open};
 use counterfoil_wire::cert::{Name, RootCert};
+use counterfoil_wire::element::ElementStatement;
 use counterfoil_wire::sync::{Enrolment, Settlement, Standing};
-use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Reference};
+use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Nonce, Reference};
 
 use crate::error::{OperatorError, WalletError};
-use crate::home::{Counter, FORMAT, Home, Kind, REPLACED_FILE, Settings};
+use crate::home::{Counter, FORMAT, Home, Host, Kind, REPLACED_FILE, Settings};
 use crate::operation::{
     Defunded, Done, Enrolled, Finished, Funded, Operation, Order, Outcome, Pending, Replaced, SyncReport,
 };
 use crate::sync::{NewWallet, Operator};
-use crate::wallet::{LAST_OFFLINE, PENDING_OFFLINE, PENDING_ONLINE, Wallet, native_element, rules_file};
+use crate::wallet::{LAST_OFFLINE, PENDING_OFFLINE, PENDING_ONLINE, Wallet, open_element, rules_file};
 
 /// One round settles what was pending, a second one what came after it. A third would settle nothing.
 const ROUNDS_MAX: u8 = 2;
@@ -42,6 +44,8 @@ pub struct NewHome {
     pub name: Name,
     /// What stops a rollback.
     pub counter: Counter,
+    /// Where the trusted application runs.
+    pub host: Host,
     /// The PIN, if one is wanted. It is kept by the trusted application alone.
     pub pin: Option<Pin>,
     /// The root to trust. Without one, the root that the operator names on this first use is trusted.
@@ -82,7 +86,7 @@ impl Wallet {
         };
         check_same_enrolment(&settings, new, &found)?;
         home.write_json(PENDING_ONLINE, &Pending::of(&Order::new(Operation::Enrol {}))?)?;
-        let element = native_element(home, device, &settings)?;
+        let element = open_element(home, device, &settings)?;
         let mut wallet = Self::with_element(home.clone(), settings, element);
         match wallet.enrol_with(new, root, operator) {
             Ok(()) => {}
@@ -137,7 +141,7 @@ impl Wallet {
         home.remove(PENDING_OFFLINE)?;
         home.remove(LAST_OFFLINE)?;
         home.write_json(PENDING_ONLINE, &Pending::of(&Order::new(Operation::Enrol {}))?)?;
-        old.message(&enrol_command(new, scheme))?;
+        old.message(&old.enrol_command(new, scheme))?;
         // Opened again, the store is proven to be the newest.
         drop(old);
         Self::enrol(home, device, new, operator)
@@ -181,7 +185,7 @@ impl Wallet {
         root: RootCert,
         operator: &dyn Operator,
     ) -> Result<(), WalletError> {
-        let (enrolment, _) = self.message(&enrol_command(new, root))?;
+        let (enrolment, _) = self.message(&self.enrol_command(new, root))?;
         // One that was begun before and not answered is told again as it was, and the operator would refuse it now.
         if open::<Enrolment>(&enrolment)?.body.binding != binding(new) {
             return Err(WalletError::OtherEnrolment { differs: "account or activation code" });
@@ -391,6 +395,30 @@ impl Wallet {
         }
     }
 
+    fn enrol_command(&self, new: &NewHome, root: RootCert) -> Command {
+        Command::Enrol {
+            es256: new.algorithm == Algorithm::Es256,
+            grade: new.counter.grade(new.kind),
+            name: new.name.clone(),
+            pin: new.pin.clone(),
+            root,
+            binding: binding(new),
+            element: self.element_statement(Nonce([0; 16])),
+        }
+    }
+
+    /// What the element is, in answer to the operator's challenge.
+    fn element_statement(&self, challenge: Nonce) -> ElementStatement {
+        let native = ElementStatement::native(self.element.counter_kind(), challenge);
+        let application = counterfoil_wire::Digest(APPLICATION);
+        match self.element.image() {
+            Some(image) => {
+                ElementStatement { image: image.hash, image_version: image.version, application, ..native }
+            }
+            None => ElementStatement { application, ..native },
+        }
+    }
+
     /// Applies a settlement and keeps a copy of new rules for showing. The trusted application has its own.
     fn settle(&mut self, settlement: Vec<u8>) -> Result<Reply, WalletError> {
         let rules = open::<Settlement>(&settlement)?.body.rules;
@@ -401,17 +429,6 @@ impl Wallet {
             self.home.write_durably(&rules_file(opened.body.number), &rules.0)?;
         }
         self.ask(&Command::Settle { settlement: Bytes(settlement) })
-    }
-}
-
-fn enrol_command(new: &NewHome, root: RootCert) -> Command {
-    Command::Enrol {
-        es256: new.algorithm == Algorithm::Es256,
-        grade: new.counter.grade(new.kind),
-        name: new.name.clone(),
-        pin: new.pin.clone(),
-        root,
-        binding: binding(new),
     }
 }
 
@@ -450,6 +467,7 @@ fn new_settings(new: &NewHome, fingerprint: &str) -> Result<Settings, WalletErro
         algorithm: new.algorithm.name().to_owned(),
         name: new.name.as_str().to_owned(),
         counter: new.counter,
+        host: new.host,
     })
 }
 
@@ -464,6 +482,7 @@ fn check_same_enrolment(begun: &Settings, new: &NewHome, fingerprint: &str) -> R
         (begun.algorithm != new.algorithm.name(), "algorithm"),
         (begun.name != new.name.as_str(), "name"),
         (begun.counter != new.counter, "counter"),
+        (begun.host != new.host, "host"),
     ];
     match differs.into_iter().find(|(differs, _)| *differs) {
         Some((_, differs)) => Err(WalletError::OtherEnrolment { differs }),

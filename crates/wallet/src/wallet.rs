@@ -18,8 +18,12 @@ use std::path::{Path, PathBuf};
 
 use counterfoil_ta::TrustedApp;
 use counterfoil_ta::api::{Command, Overview, Pin, Reply, Response};
-use counterfoil_ta::env::Freshness;
-use counterfoil_tre::{CounterKind, Element, NativeElement, open_native};
+use counterfoil_ta::env::{Env, Freshness};
+use counterfoil_tre::virtual_se::interpreter::Interpreter;
+use counterfoil_tre::virtual_se::vm::Limits;
+use counterfoil_tre::{
+    Binding, CounterKind, Element, Image, NativeElement, StartError, VirtualSe, open_host,
+};
 use counterfoil_trust::open;
 use counterfoil_wire::cert::Name;
 use counterfoil_wire::header::{Envelope, Signer};
@@ -30,7 +34,7 @@ use counterfoil_wire::{Amount, Bytes, Code, Currency, Digest, KeyId, Wire};
 
 use crate::channel::{ChannelError, file};
 use crate::error::WalletError;
-use crate::home::{Home, Kind, Settings};
+use crate::home::{Home, Host, Kind, Settings};
 use crate::operation::{
     Accepted, Declined, Done, Finished, Learnt, Operation, Order, Outcome, Paid, Pending, Requested, Resolved,
 };
@@ -82,7 +86,7 @@ impl Wallet {
         if !counterfoil_tre::DeviceFolder::has_key(device) {
             return Err(WalletError::NoDevice { device: device.into() });
         }
-        let element = native_element(home, device, &settings)?;
+        let element = open_element(home, device, &settings)?;
         home.sweep();
         Ok(Self::with_element(home.clone(), settings, element))
     }
@@ -100,6 +104,11 @@ impl Wallet {
     /// What stops a rollback on this device.
     pub fn counter_kind(&self) -> CounterKind {
         self.element.counter_kind()
+    }
+
+    /// What was measured of the image that the trusted application runs from; `None` where it runs natively.
+    pub fn image(&self) -> Option<counterfoil_trust::image::ImageStatement> {
+        self.element.image()
     }
 
     /// What is known of the state's age.
@@ -347,7 +356,8 @@ impl Wallet {
                 requested(request, again)
             }
             Operation::Pay { request, amount } => {
-                let command = Command::Pay { request: Bytes(request.clone()), amount, pin, reference };
+                let command =
+                    Command::Pay { request: Bytes(request.clone()), amount, pin, reference, approval: None };
                 let (payment, again) = self.message(&command)?;
                 paid(self.scheme()?, &request, payment, again)
             }
@@ -422,21 +432,37 @@ impl Wallet {
     }
 }
 
-/// The trusted application in this process, over the home's sealed store.
+/// The trusted application over the home's sealed store, where the home's settings say that it runs.
 ///
 /// # Errors
-/// [`WalletError::Element`].
-pub fn native_element(
+/// [`WalletError::Element`], [`WalletError::Start`].
+pub fn open_element(
     home: &Home,
     device: &Path,
     settings: &Settings,
 ) -> Result<Box<dyn Element>, WalletError> {
-    let host = open_native(home.dir(), device, &settings.label, settings.counter.choice())?;
-    let started = NativeElement::start(host, |host| {
-        let mut app = TrustedApp::open(host);
-        Ok::<_, WalletError>(move |command: &[u8]| app.process(command))
-    });
-    Ok(Box::new(started?))
+    // Before anything is opened: an image that may not run must not be a reason to touch the state.
+    let image = match settings.host {
+        Host::VirtualSe => Some(Image::shipped().map_err(StartError::from)?),
+        Host::Native => None,
+    };
+    let mut binding = Binding::native(&settings.label);
+    if let Some(image) = &image {
+        binding.image = image.id();
+    }
+    let host = open_host(home.dir(), device, binding, settings.counter.choice())?;
+    let counter_kind = host.store().counter_kind();
+    Ok(match image {
+        Some(image) => {
+            Box::new(VirtualSe::<Interpreter>::start(&image, host, counter_kind, Limits::DEFAULT)?)
+        }
+        None => {
+            let freshness = host.freshness();
+            let mut app = TrustedApp::open(host);
+            let door = move |command: &[u8]| app.process(command);
+            Box::new(NativeElement::new(door, counter_kind, freshness))
+        }
+    })
 }
 
 pub(crate) fn rules_file(number: u32) -> String {

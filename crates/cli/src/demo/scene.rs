@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use counterfoil_wallet::channel::file;
 use counterfoil_wallet::operation::{Accepted, Learnt, Paid};
 use counterfoil_wallet::{
-    Counter, Done, Home, HttpOperator, Kind, NewHome, Operation, Order, Outcome, Overview, Pin, SyncReport,
-    Terminal, Wallet,
+    Counter, Done, Home, Host, HttpOperator, Kind, NewHome, Operation, Order, Outcome, Overview, Pin,
+    SyncReport, Terminal, Wallet,
 };
 use counterfoil_wire::cert::Name;
 use counterfoil_wire::{Algorithm, Amount, Code, Digest};
@@ -113,6 +113,7 @@ impl Actor {
             algorithm,
             name: Name::new(shown).context("a display name")?,
             counter: Counter::None,
+            host: Host::VirtualSe,
             pin: (kind == Kind::Wallet).then(pin),
             root: None,
         };
