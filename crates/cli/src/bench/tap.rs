@@ -76,7 +76,7 @@ struct Contestant {
 }
 
 enum Bare {
-    Machine(BareInMachine),
+    Machine(Box<BareInMachine>),
     Native(BareNative),
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn run(args: &TapArgs, output: &Output) -> Result<u8> {
 impl Contestant {
     fn new(dir: &Path, host: HostKind, algorithm: Algorithm) -> Result<Self> {
         let bare = match host {
-            HostKind::VirtualSe => Bare::Machine(BareInMachine::new(algorithm)?),
+            HostKind::VirtualSe => Bare::Machine(Box::new(BareInMachine::new(algorithm)?)),
             HostKind::Native => Bare::Native(BareNative::new(algorithm)?),
         };
         Ok(Self {
