@@ -77,7 +77,7 @@ struct Contestant {
 
 enum Bare {
     Machine(Box<BareInMachine>),
-    Native(BareNative),
+    Native(Box<BareNative>),
 }
 
 impl Bare {
@@ -125,7 +125,7 @@ impl Contestant {
     fn new(dir: &Path, host: HostKind, algorithm: Algorithm) -> Result<Self> {
         let bare = match host {
             HostKind::VirtualSe => Bare::Machine(Box::new(BareInMachine::new(algorithm)?)),
-            HostKind::Native => Bare::Native(BareNative::new(algorithm)?),
+            HostKind::Native => Bare::Native(Box::new(BareNative::new(algorithm)?)),
         };
         Ok(Self {
             algorithm,
