@@ -19,6 +19,23 @@ pub(crate) fn tell(holding: &Holding, currency: Option<Currency>, output: &Outpu
     let Holding { key_id, psp, account, grade, .. } = holding;
     answer.line(format!("wallet {key_id}"));
     answer.line(format!("account {account} at {psp}, {grade}"));
+    let runs_in = match (&holding.image, holding.image_version) {
+        (Some(image), Some(version)) => {
+            format!("image {} of version {version}", image.get(..16).unwrap_or(image))
+        }
+        _ => "no image: it runs natively, on its host's word".to_owned(),
+    };
+    answer.line(format!(
+        "enrolled in {runs_in}, counter {}, by {}",
+        holding.counter,
+        evidence(holding.evidence)
+    ));
+    if let (Some(tamper), Some(at_s)) = (holding.tamper, holding.tamper_at_s) {
+        answer.line(output.warn(&format!("it reported tampering at {}: {tamper}", utc(at_s))));
+    }
+    if holding.lowered {
+        answer.line("its limits are lowered, until `operator lift`");
+    }
     match (holding.closed_at_s, holding.due_s) {
         (Some(closed_s), Some(due_s)) => {
             answer.line(output.warn(&format!("closed at {}, for good", utc(closed_s))));
@@ -75,4 +92,12 @@ pub(crate) fn tell(holding: &Holding, currency: Option<Currency>, output: &Outpu
     }
     answer.set("currency", json!(currency.map(currency_code)));
     Ok(answer)
+}
+
+/// What spoke for the element, in words.
+fn evidence(evidence: &str) -> &str {
+    match evidence {
+        "android-key-attestation" => "Android Key Attestation",
+        _ => "its host's word",
+    }
 }

@@ -1,6 +1,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 //! `counterfoil`: offline payments from the command line. Parses, and hands over to one module a noun.
 
+mod admission;
 mod bench;
 mod demo;
 mod describe;

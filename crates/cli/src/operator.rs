@@ -11,6 +11,7 @@ use counterfoil_wallet::amounts::{currency_code, decimals};
 use counterfoil_wire::{Code, Currency, KeyId, PublicKey};
 use serde_json::json;
 
+use crate::admission::{self, AdmissionCommand};
 use crate::holding;
 use crate::output::{Answer, Output, REFUSED, Trouble, Usage, table};
 use crate::rules::preset_named;
@@ -82,6 +83,16 @@ enum OperatorCommand {
         /// The wallet's key, in hex, as `wallet show --json` gives it
         key: String,
     },
+    /// Give a wallet its whole limits again that reported tampering, once its PSP is content
+    Lift {
+        /// Folder of the operator
+        #[arg(long)]
+        dir: PathBuf,
+        /// The wallet's key, in hex, as `wallet show --json` gives it
+        key: String,
+    },
+    #[command(flatten)]
+    Admission(AdmissionCommand),
     /// Show what a wallet holds, how that adds up, and what is still awaited
     Wallet {
         /// Folder of the operator
@@ -97,6 +108,7 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
         OperatorCommand::Init { dir, production, preset } => {
             let mut options = InitOptions::sandbox(now_s());
             options.sandbox = !production;
+            options.images = admission::shipped()?;
             if *production {
                 options.name = "Counterfoil".to_owned();
             }
@@ -165,6 +177,15 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
             answer.line("the PIN is unblocked by the wallet's next sync").set("result", "unblocked");
             Ok(output.answer(&answer))
         }
+        OperatorCommand::Lift { dir, key } => {
+            of_wallet(key, |id| counterfoil_operator::lift(dir, id))?;
+            let mut answer = Answer::default();
+            answer
+                .line("the wallet has its whole limits again from its next sync on")
+                .set("result", "lifted");
+            Ok(output.answer(&answer))
+        }
+        OperatorCommand::Admission(command) => admission::run(command, output),
         OperatorCommand::CloseWallet { dir, key } => {
             let closed = of_wallet(key, |id| counterfoil_operator::close_wallet(dir, id))?;
             Ok(output.answer(&holding::tell(&closed, currency_of(dir), output)?))
@@ -191,7 +212,7 @@ fn of_wallet<T>(key: &str, run: impl Fn(&KeyId) -> Result<T, OperatorError>) -> 
 }
 
 /// A refusal of the operator's own is told by its number, like everybody else's.
-fn numbered(error: OperatorError) -> anyhow::Error {
+pub(crate) fn numbered(error: OperatorError) -> anyhow::Error {
     match error {
         OperatorError::Refused(refusal) => counterfoil_wire::Error::from(refusal.code()).into(),
         other => other.into(),

@@ -237,6 +237,9 @@ impl Operator for Lossy {
     fn scheme(&self) -> Result<Scheme, OperatorError> {
         self.pass(|| self.inner.scheme())
     }
+    fn challenge(&self) -> Result<counterfoil_wire::Nonce, OperatorError> {
+        self.pass(|| self.inner.challenge())
+    }
     fn enrol(&self, new: &NewWallet<'_>) -> Result<Vec<u8>, OperatorError> {
         self.pass(|| self.inner.enrol(new))
     }

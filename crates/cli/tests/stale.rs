@@ -104,6 +104,9 @@ impl Operator for CutOff {
     fn scheme(&self) -> Result<Scheme, OperatorError> {
         self.inner.scheme()
     }
+    fn challenge(&self) -> Result<counterfoil_wire::Nonce, OperatorError> {
+        self.inner.challenge()
+    }
     fn enrol(&self, new: &NewWallet<'_>) -> Result<Vec<u8>, OperatorError> {
         self.seen.borrow_mut().push(new.enrolment.to_vec());
         let lost = OperatorError::Unreachable { url: String::new(), reason: String::new() };

@@ -19,7 +19,7 @@ fn from_enrolment_to_a_sound_audit() {
         .ok()
         .says("first use");
     assert_eq!(world.show("anna")["grade"], "virtual-se");
-    assert_eq!(world.show("ben")["grade"], "virtual-se-bound");
+    assert_eq!(world.show("ben")["grade"], "virtual-se");
 
     // A payment to a terminal, by QR code.
     world.offline("terminal --home shop request 12.30 --out r.png").ok().says("12.30 EUR");

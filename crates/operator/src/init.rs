@@ -11,14 +11,14 @@ use counterfoil_wire::header::Signer;
 use counterfoil_wire::lists::TrustList;
 use counterfoil_wire::message::Body;
 use counterfoil_wire::rules::{Preset, Rules};
-use counterfoil_wire::{Algorithm, Currency, Wire};
+use counterfoil_wire::{Algorithm, Currency, Digest, Wire};
 use serde::Serialize;
 
 use crate::error::{OperatorError, random};
 use crate::factory;
 use crate::keys::{self, ALGORITHMS, issuer_name, write_private};
 use crate::service::LOCK_FILE;
-use crate::store::{Batch, ListKind, Psp, Published, SqliteStore, Store};
+use crate::store::{Batch, ListKind, ListedImage, Psp, Published, SqliteStore, Store};
 
 /// Most PSPs that a new operator can have: each takes two of the 64 ranges of status indexes.
 const PSPS_MAX: usize = 32;
@@ -36,6 +36,8 @@ pub struct InitOptions {
     pub name: String,
     /// PSPs.
     pub psps: Vec<String>,
+    /// Images of the trusted application that wallets may enrol in: SHA-256 and version.
+    pub images: Vec<(Digest, u32)>,
     /// The time, seconds since 1970.
     pub now_s: u32,
 }
@@ -49,6 +51,7 @@ impl InitOptions {
             currency: Currency::EUR,
             name: "Counterfoil sandbox".to_owned(),
             psps: vec!["alpha".to_owned(), "beta".to_owned()],
+            images: Vec::new(),
             now_s,
         }
     }
@@ -242,6 +245,10 @@ fn make(half: &Path, dir: &Path, options: &InitOptions) -> Result<InitReport, Op
     publish(&mut store, &root, &root_key, &signer, authorities, &rules, now_s)?;
     store.set("name", &options.name)?;
     store.set("sandbox", if options.sandbox { "true" } else { "false" })?;
+    for (hash, version) in &options.images {
+        let (hash, version) = (*hash, *version);
+        store.put_image(&ListedImage { hash, version, listed_at_s: now_s, withdrawn_at_s: 0 })?;
+    }
     open_rail(half, options)?;
     Ok(InitReport {
         dir: dir.to_owned(),

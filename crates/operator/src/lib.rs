@@ -9,6 +9,7 @@
 //! | [`service`] | the operations |
 //! | [`api`] | the operations over HTTP |
 //! | [`jobs`] | what happens without a request |
+//! | [`challenge`], [`attestation`] | what an enrolment must show of the element |
 //! | [`factory`], [`keys`] | certificates and private keys |
 //! | [`mod@init`], [`mod@serve`] | a new operator, and its process |
 //!
@@ -29,6 +30,8 @@
 //! turns, on rows that are already cut into buckets with one writer each; statements' signatures are checked outside it.
 
 pub mod api;
+pub mod attestation;
+pub mod challenge;
 pub mod domain;
 pub mod error;
 pub mod factory;
@@ -48,7 +51,8 @@ pub use error::{OperatorError, Refusal};
 pub use init::{InitOptions, InitReport, init};
 pub use serve::serve;
 pub use service::{
-    Activation, Clock, Service, audit_folder as audit, reasons_in_folder as reasons, system_clock,
+    Activation, Clock, ImageReport, NewKey, Service, audit_folder as audit, reasons_in_folder as reasons,
+    system_clock,
 };
 
 use counterfoil_wire::KeyId;
@@ -72,6 +76,14 @@ pub fn create_activation(
 /// Those of [`Service::open`] and [`Service::unblock`].
 pub fn unblock(dir: &Path, key: &KeyId) -> Result<(), OperatorError> {
     Ok(Service::open(dir, system_clock())?.unblock(None, key)?)
+}
+
+/// Gives the wallet with this key its whole limits again from its next settlement on, also while the operator serves.
+///
+/// # Errors
+/// Those of [`Service::open`] and [`Service::lift`].
+pub fn lift(dir: &Path, key: &KeyId) -> Result<(), OperatorError> {
+    Ok(Service::open(dir, system_clock())?.lift(None, key)?)
 }
 
 /// Closes the wallet with this key for good, also while the operator serves.

@@ -10,7 +10,6 @@ use counterfoil_operator::api::{BODY_MAX, router};
 use counterfoil_ta::api::Command;
 use counterfoil_trust::{Anchors, Revoked, SigningKey, enrolment_binding, open, seal};
 use counterfoil_wire::cert::{Grade, Name, RootCert};
-use counterfoil_wire::element::{CounterKind, ElementStatement};
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::lists::TrustList;
 use counterfoil_wire::rules::Rules;
@@ -87,7 +86,7 @@ fn new_key() -> SigningKey {
 fn enrolment(world: &World, key: &SigningKey, nonce: u8, account: &str, code: Option<&str>) -> Vec<u8> {
     let binding = enrolment_binding("alpha", account, code);
     let (grade, name) = (Grade::VirtualSe, Name::default());
-    let element = ElementStatement::native(CounterKind::None, Nonce([0; 16]));
+    let element = world.element(Grade::VirtualSe);
     let body = Enrolment { nonce: Nonce([nonce; 16]), grade, name, binding, element };
     seal(&scheme(world), key, &[1; 32], &body, Signer::Key(key.public()), None).0.to_bytes()
 }
@@ -241,7 +240,7 @@ async fn a_statement_over_http_is_answered_alike() {
 
 #[tokio::test]
 async fn outside_a_sandbox_a_code_of_the_psp_is_needed_once() {
-    let world = World::with(|options| options.sandbox = false);
+    let world = World::production();
     let token = std::fs::read_to_string(world.path.join("keys/psp-alpha.token")).unwrap();
     let path = "/v1/psp/alpha/activations";
     for bad in ["", "0", &std::fs::read_to_string(world.path.join("keys/psp-beta.token")).unwrap()] {
@@ -252,20 +251,25 @@ async fn outside_a_sandbox_a_code_of_the_psp_is_needed_once() {
     assert_eq!((made.status, made.json()["expires_at_s"].as_u64()), (201, Some(u64::from(START_S) + 86_400)));
     let code = made.json()["activation_code"].clone();
     let (first, second) = (new_key(), new_key());
-    let ask = async |key: &SigningKey, account: &str, code: Option<&Value>| {
+    let body = |key: &SigningKey, account: &str, code: Option<&Value>| {
         let text = code.map(|code| code.as_str().unwrap());
         let mut body = enrol_body(account, &enrolment(&world, key, 1, account, text));
         if let Some(code) = code {
             body["activation_code"] = code.clone();
         }
-        post(&world, "/v1/enrolments", None, body.to_string()).await
+        body.to_string()
+    };
+    let ask = async |key: &SigningKey, account: &str, code: Option<&Value>| {
+        post(&world, "/v1/enrolments", None, body(key, account, code)).await
     };
     ask(&first, "ann", None).await.is_problem(403, Code::ActivationRefused);
     ask(&first, "ann", Some(&json!("wrong"))).await.is_problem(403, Code::ActivationRefused);
     ask(&first, "bob", Some(&code)).await.is_problem(403, Code::ActivationRefused);
-    assert_eq!(ask(&first, "ann", Some(&code)).await.status, 201);
+    let same = body(&first, "ann", Some(&code));
     // The same enrolment is answered again, another is not let in.
-    assert_eq!(ask(&first, "ann", Some(&code)).await.status, 201);
+    for _ in 0..2 {
+        assert_eq!(post(&world, "/v1/enrolments", None, same.clone()).await.status, 201);
+    }
     ask(&second, "ann", Some(&code)).await.is_problem(403, Code::ActivationRefused);
     let late = as_psp(&world, path, &token, json!({ "account": "ann" })).await.json();
     world.wait(86_401);
@@ -273,8 +277,18 @@ async fn outside_a_sandbox_a_code_of_the_psp_is_needed_once() {
 }
 
 #[tokio::test]
+async fn a_challenge_is_anybodys_to_ask_for() {
+    let world = World::new();
+    let asked = post(&world, "/v1/enrolments/challenge", None, String::new()).await;
+    assert_eq!((asked.status, &asked.json()["expires_at_s"]), (201, &json!(START_S + 600)));
+    assert_eq!(asked.json()["challenge"].as_str().unwrap().len(), 32);
+    let garbage = json!({ "psp": "alpha", "account": "ann", "enrolment": "00", "attestation": ["zz"] });
+    post(&world, "/v1/enrolments", None, garbage.to_string()).await.is_problem(400, Code::NotAMessage);
+}
+
+#[tokio::test]
 async fn an_intercepted_enrolment_serves_nobody_else() {
-    let world = World::with(|options| options.sandbox = false);
+    let world = World::production();
     let code =
         |psp: &str, account| world.service.create_activation(psp, account, "").unwrap().activation_code;
     let (anns, more_of_anns) = (code("alpha", "ann"), code("alpha", "ann"));
@@ -303,7 +317,7 @@ async fn an_intercepted_enrolment_serves_nobody_else() {
     assert_eq!(ask("alpha", "ann", Some(&anns)).await.body, first.body);
     // The codes that were tried are not used up.
     let mallory = enrolment(&world, &new_key(), 1, "mallory", Some(&mallorys));
-    world.service.enrol("alpha", "mallory", Some(&mallorys), &mallory).unwrap();
+    world.enrol("alpha", "mallory", Some(&mallorys), &mallory).unwrap();
 }
 
 #[tokio::test]
@@ -325,16 +339,16 @@ async fn a_psp_unblocks_its_own_wallets_alone() {
 
 #[tokio::test]
 async fn a_production_operator_takes_no_claimed_grade_and_no_name_but_the_psps() {
-    let world = World::with(|options| options.sandbox = false);
+    let world = World::production();
     let enrol = |grade: Grade, name: &str, code: &str| {
         let key = new_key();
         let binding = enrolment_binding("alpha", "cafe", Some(code));
-        let element = ElementStatement::native(CounterKind::None, Nonce([0; 16]));
+        let element = world.element(grade);
         let body =
             Enrolment { nonce: Nonce([9; 16]), grade, name: Name::new(name).unwrap(), binding, element };
         let signer = Signer::Key(key.public());
         let bytes = seal(&scheme(&world), &key, &[1; 32], &body, signer, None).0.to_bytes();
-        world.service.enrol("alpha", "cafe", Some(code), &bytes).map_err(|refusal| refusal.code())
+        world.enrol("alpha", "cafe", Some(code), &bytes).map_err(|refusal| refusal.code())
     };
     let code = world.service.create_activation("alpha", "cafe", "Café Blau").unwrap().activation_code;
     assert_eq!(enrol(Grade::Terminal, "Café Rot", &code), Err(Code::ActivationRefused));

@@ -11,7 +11,6 @@ use counterfoil_trust::{
     Misbehaviour, SigningKey, enrolment_binding, header_id, judge, key_id, open, seal, sha256,
 };
 use counterfoil_wire::cert::{Grade, Name, WalletCert};
-use counterfoil_wire::element::{CounterKind, ElementStatement};
 use counterfoil_wire::header::{Envelope, Extra, Header, Purpose, Signer};
 use counterfoil_wire::message::{Body, Decline, Payment, Receipt, Request};
 use counterfoil_wire::proof::Proof;
@@ -41,10 +40,10 @@ impl Broken {
         let scheme = world.service.scheme().anchors.scheme;
         let binding = enrolment_binding("alpha", account, None);
         let (grade, name) = (Grade::VirtualSe, Name::default());
-        let element = ElementStatement::native(CounterKind::None, Nonce([0; 16]));
+        let element = world.element(Grade::VirtualSe);
         let body = Enrolment { nonce: Nonce([1; 16]), grade, name, binding, element };
         let enrolment = seal(&scheme, &key, &[1; 32], &body, Signer::Key(key.public()), None).0.to_bytes();
-        let answer = world.service.enrol("alpha", account, None, &enrolment).unwrap();
+        let answer = world.enrol("alpha", account, None, &enrolment).unwrap();
         let answer = open::<Settlement>(&answer).unwrap().body;
         Self {
             scheme,

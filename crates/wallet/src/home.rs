@@ -73,8 +73,8 @@ impl Counter {
     pub const fn grade(self, kind: Kind) -> Grade {
         match (kind, self) {
             (Kind::Terminal, _) => Grade::Terminal,
-            (Kind::Wallet, Self::None) => Grade::VirtualSe,
-            (Kind::Wallet, Self::File) => Grade::VirtualSeBound,
+            // A counter that can be copied with the state keeps a careless copy out, and binds nothing to a device.
+            (Kind::Wallet, Self::None | Self::File) => Grade::VirtualSe,
         }
     }
 }

@@ -40,7 +40,7 @@ pub mod wallet;
 
 pub use counterfoil_ta::api::{Overview, PaymentRow, PaymentState, Pin, RequestRow};
 pub use counterfoil_ta::env::Freshness;
-pub use counterfoil_tre::{CounterKind, Element};
+pub use counterfoil_tre::{CounterKind, Element, Image};
 pub use error::{OperatorError, Problem, WalletError};
 pub use home::{Counter, Home, Host, Kind, Settings};
 pub use online::{NewHome, root_fingerprint};

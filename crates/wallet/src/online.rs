@@ -70,6 +70,23 @@ impl Wallet {
         new: &NewHome,
         operator: &dyn Operator,
     ) -> Result<(Self, Done), WalletError> {
+        match Self::enrol_once(home, device, new, operator) {
+            // It was begun, cut off, and taken up again too late. The home is empty again, and nothing was enrolled.
+            Err(WalletError::Operator(OperatorError::Refused(problem)))
+                if problem.code == Some(Code::ChallengeStale) =>
+            {
+                Self::enrol_once(home, device, new, operator)
+            }
+            done => done,
+        }
+    }
+
+    fn enrol_once(
+        home: &Home,
+        device: &Path,
+        new: &NewHome,
+        operator: &dyn Operator,
+    ) -> Result<(Self, Done), WalletError> {
         home.check_complete()?;
         let begun = home.settings()?;
         // Known before the operator is asked: an answer that needs no network should not wait for one.
@@ -141,7 +158,7 @@ impl Wallet {
         home.remove(PENDING_OFFLINE)?;
         home.remove(LAST_OFFLINE)?;
         home.write_json(PENDING_ONLINE, &Pending::of(&Order::new(Operation::Enrol {}))?)?;
-        old.message(&old.enrol_command(new, scheme))?;
+        old.message(&old.enrol_command(new, scheme, operator.challenge()?))?;
         // Opened again, the store is proven to be the newest.
         drop(old);
         Self::enrol(home, device, new, operator)
@@ -185,7 +202,7 @@ impl Wallet {
         root: RootCert,
         operator: &dyn Operator,
     ) -> Result<(), WalletError> {
-        let (enrolment, _) = self.message(&self.enrol_command(new, root))?;
+        let (enrolment, _) = self.message(&self.enrol_command(new, root, operator.challenge()?))?;
         // One that was begun before and not answered is told again as it was, and the operator would refuse it now.
         if open::<Enrolment>(&enrolment)?.body.binding != binding(new) {
             return Err(WalletError::OtherEnrolment { differs: "account or activation code" });
@@ -195,6 +212,7 @@ impl Wallet {
             account: &new.account,
             activation_code: new.activation_code.as_deref(),
             enrolment: &enrolment,
+            attestation: None,
         })?;
         self.settle(settlement).map(|_| ())
     }
@@ -395,7 +413,7 @@ impl Wallet {
         }
     }
 
-    fn enrol_command(&self, new: &NewHome, root: RootCert) -> Command {
+    fn enrol_command(&self, new: &NewHome, root: RootCert, challenge: Nonce) -> Command {
         Command::Enrol {
             es256: new.algorithm == Algorithm::Es256,
             grade: new.counter.grade(new.kind),
@@ -403,7 +421,7 @@ impl Wallet {
             pin: new.pin.clone(),
             root,
             binding: binding(new),
-            element: self.element_statement(Nonce([0; 16])),
+            element: self.element_statement(challenge),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use counterfoil_trust::sha256;
 use counterfoil_wire::cert::RootCert;
-use counterfoil_wire::{Code, Wire};
+use counterfoil_wire::{Code, Nonce, Wire};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OperatorError, Problem};
@@ -38,6 +38,9 @@ pub trait Operator {
     /// [`OperatorError`]; so in all methods.
     fn scheme(&self) -> Result<Scheme, OperatorError>;
 
+    /// A challenge for an enrolment, which must be given in soon.
+    fn challenge(&self) -> Result<Nonce, OperatorError>;
+
     /// Gives an enrolment in; returns the settlement that answers it.
     fn enrol(&self, enrolment: &NewWallet<'_>) -> Result<Vec<u8>, OperatorError>;
 
@@ -59,6 +62,8 @@ pub struct NewWallet<'a> {
     pub activation_code: Option<&'a str>,
     /// The enrolment message.
     pub enrolment: &'a [u8],
+    /// What the platform attests to over the enrolment, the leaf first, as DER certificates.
+    pub attestation: Option<&'a [Vec<u8>]>,
 }
 
 /// The operator's HTTP API.
@@ -99,6 +104,14 @@ struct EnrolmentAsked<'a> {
     activation_code: Option<&'a str>,
     #[serde(with = "hex::serde")]
     enrolment: &'a [u8],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attestation: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct ChallengeAnswer {
+    #[serde(with = "hex::serde")]
+    challenge: [u8; 16],
 }
 
 #[derive(Serialize)]
@@ -227,9 +240,15 @@ impl Operator for HttpOperator {
         })
     }
 
+    fn challenge(&self) -> Result<Nonce, OperatorError> {
+        let answer: ChallengeAnswer = self.post("/v1/enrolments/challenge", None, &serde_json::json!({}))?;
+        Ok(Nonce(answer.challenge))
+    }
+
     fn enrol(&self, new: &NewWallet<'_>) -> Result<Vec<u8>, OperatorError> {
-        let NewWallet { psp, account, activation_code, enrolment } = *new;
-        let body = EnrolmentAsked { psp, account, activation_code, enrolment };
+        let NewWallet { psp, account, activation_code, enrolment, attestation } = *new;
+        let attestation = attestation.map(|chain| chain.iter().map(hex::encode).collect());
+        let body = EnrolmentAsked { psp, account, activation_code, enrolment, attestation };
         let answer: SettlementAnswer = self.post("/v1/enrolments", Some(enrolment), &body)?;
         Ok(answer.settlement)
     }

@@ -28,7 +28,9 @@ pub struct OperatorProcess {
 impl OperatorProcess {
     pub fn init(dir: &Path, now_s: u32) -> Result<Self> {
         let dir = dir.join("operator");
-        counterfoil_operator::init(&dir, counterfoil_operator::InitOptions::sandbox(now_s))?;
+        let mut options = counterfoil_operator::InitOptions::sandbox(now_s);
+        options.images = crate::admission::shipped()?;
+        counterfoil_operator::init(&dir, options)?;
         Ok(Self { dir, child: None, url: String::new() })
     }
 

@@ -59,6 +59,21 @@ pub(super) async fn unblock(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+pub(super) async fn lift(
+    State(service): State<Service>,
+    Path((psp, key_id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let token = token(&headers);
+    blocking(move || {
+        service.check_token(&psp, &token)?;
+        let key = parse_key_id(&key_id).ok_or(Code::UnknownWallet)?;
+        service.lift(Some(&psp), &key)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
 pub(super) async fn close(
     State(service): State<Service>,
     Path((psp, key_id)): Path<(String, String)>,

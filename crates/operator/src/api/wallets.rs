@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{Problem, blocking};
 use crate::error::Refusal;
-use crate::service::Service;
+use crate::service::{NewKey, Service};
 use crate::store::Kept;
 
 /// Longest idempotency key, in bytes.
@@ -41,6 +41,14 @@ struct Enrol {
     account: String,
     activation_code: Option<String>,
     enrolment: String,
+    /// Certificates of Android Key Attestation as DER, the leaf first.
+    attestation: Option<Vec<String>>,
+}
+
+pub(super) async fn challenge(State(service): State<Service>) -> Result<Response, Problem> {
+    let (challenge, expires_at_s) = service.challenge()?;
+    let answer = json!({ "challenge": challenge.to_string(), "expires_at_s": expires_at_s });
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
 pub(super) async fn enrol(
@@ -49,9 +57,20 @@ pub(super) async fn enrol(
 ) -> Result<Response, Problem> {
     let (ask, _) = parse::<Enrol>(body)?;
     let enrolment = message(&ask.enrolment)?;
-    let settlement =
-        blocking(move || service.enrol(&ask.psp, &ask.account, ask.activation_code.as_deref(), &enrolment))
-            .await?;
+    let attestation = match &ask.attestation {
+        Some(chain) => Some(chain.iter().map(|der| message(der)).collect::<Result<Vec<_>, _>>()?),
+        None => None,
+    };
+    let settlement = blocking(move || {
+        service.enrol(&NewKey {
+            psp: &ask.psp,
+            account: &ask.account,
+            activation: ask.activation_code.as_deref(),
+            enrolment: &enrolment,
+            attestation: attestation.as_deref(),
+        })
+    })
+    .await?;
     let answer = json!({ "settlement": hex::encode(settlement) });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }

@@ -4,9 +4,10 @@
 //! paid for what it never had, less what it gave back. The sum is the wallet's ledger account; an audit compares that
 //! with the wallet's row.
 
+use counterfoil_wire::element::Tamper;
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::Standing;
-use counterfoil_wire::{Amount, KeyId};
+use counterfoil_wire::{Amount, Digest, KeyId};
 use serde::Serialize;
 
 use super::closing::{due_s, is_due};
@@ -85,6 +86,20 @@ pub struct Holding {
     pub account: String,
     /// Protection of its key.
     pub grade: &'static str,
+    /// SHA-256 of the image that it was enrolled in, in hex; absent for one that runs natively.
+    pub image: Option<String>,
+    /// Version of that image.
+    pub image_version: Option<u32>,
+    /// What keeps an older copy of its state from being put back, as it was enrolled.
+    pub counter: &'static str,
+    /// What spoke for that.
+    pub evidence: &'static str,
+    /// The last tampering that it reported.
+    pub tamper: Option<&'static str>,
+    /// When it did, seconds since 1970.
+    pub tamper_at_s: Option<u32>,
+    /// Whether it may spend the lowered part of its limits alone.
+    pub lowered: bool,
     /// Whether it may not go on.
     pub suspended: bool,
     /// Whether its key is to be on the revocation list.
@@ -132,11 +147,19 @@ pub fn holding(rows: &Rows, rules: &Rules, now_s: u32) -> Holding {
         .map(|(record, _)| minor(record.amount))
         .sum();
     let closed = wallet.is_closed();
+    let measured = wallet.element.image != Digest::NONE;
     Holding {
         key_id: wallet.id.to_string(),
         psp: wallet.psp.clone(),
         account: wallet.account.clone(),
         grade: wallet.grade.name(),
+        image: measured.then(|| wallet.element.image.to_string()),
+        image_version: measured.then_some(wallet.element.image_version),
+        counter: wallet.element.counter.name(),
+        evidence: wallet.element.evidence.name(),
+        tamper: wallet.tamper.map(Tamper::name),
+        tamper_at_s: wallet.tamper.map(|_| wallet.tamper_at_s),
+        lowered: wallet.lowered,
         suspended: wallet.standing == Standing::Suspended,
         revoked: wallet.revoked,
         closed_at_s: closed.then_some(wallet.closed_at_s),

@@ -5,6 +5,7 @@
 //! | [`ledger`] | postings between named accounts, and the books that they add up to |
 //! | [`record`] | one payment, its two halves, and what each half moves |
 //! | [`wallet`] | what the operator knows of a wallet |
+//! | [`element`] | what a wallet runs in, which grade that is good for, and the answer to tampering |
 //! | [`journal`] | a statement read: its chain rebuilt, its signatures checked |
 //! | [`reconcile`] | a statement judged against what is known |
 //! | [`closing`] | the end of a wallet that is lost or closed |
@@ -15,6 +16,7 @@
 
 pub mod audit;
 pub mod closing;
+pub mod element;
 pub mod holding;
 pub mod journal;
 pub mod ledger;

@@ -17,6 +17,7 @@ use counterfoil_wire::{Amount, Digest, KeyId, Wire};
 
 use super::bucket;
 use super::closing::{is_due, is_waiting};
+use super::element::answer_tamper;
 use super::journal::{Evidence, Item, Joint, Reading, signed_header};
 use super::ledger::{Account, Kind, Posting};
 use super::reason::Reason;
@@ -218,7 +219,17 @@ impl Desk<'_> {
             self.open(reading.wallet, Reason::Overspent, reading.bytes.clone(), None);
         }
         self.pay_out(&reading.wallet, reading.claims.seq);
+        self.tampered(reading)?;
         self.losses();
+        Ok(())
+    }
+
+    /// After everything else in the statement: what the wallet did before it reported stands.
+    fn tampered(&mut self, reading: &Reading) -> Result<(), Refused> {
+        let (rules, now_s) = (self.rules, self.now_s);
+        if let Some(tamper) = reading.claims.tamper {
+            answer_tamper(self.wallet(&reading.wallet)?, tamper, rules, now_s);
+        }
         Ok(())
     }
 

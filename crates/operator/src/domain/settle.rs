@@ -8,11 +8,11 @@ use super::reconcile::WorkingSet;
 use super::record::{Record, bit};
 use super::wallet::Wallet;
 
-/// How far a new certificate lets the gross total go. Where received value may be spent before a sync, the limit since
-/// a sync is all that bounds it; where not, neither can more be spent than the balance after the settlement.
-pub fn ceiling(limits: &Limits, spent: Amount, balance: Amount) -> Amount {
-    let limit =
-        if limits.respend_percent > 0 { limits.sync_total_max } else { limits.sync_total_max.min(balance) };
+/// How far a new certificate lets the gross total go. Where received value may be spent before a sync, `percent` of the
+/// limit since a sync is all that bounds it; where not, neither can more be spent than the balance after the settlement.
+pub fn ceiling(limits: &Limits, percent: u8, spent: Amount, balance: Amount) -> Amount {
+    let total = limits.sync_total_max.share(percent);
+    let limit = if limits.respend_percent > 0 { total } else { total.min(balance) };
     spent.plus(limit).unwrap_or(Amount::MAX)
 }
 
@@ -89,12 +89,18 @@ mod tests {
         let online = Preset::Permissive.rules();
         let staged = Preset::UpiLiteX.rules();
         let of = |rules: &Rules, spent, balance| {
-            ceiling(rules.limits(Grade::VirtualSe).unwrap(), spent, balance).minor()
+            ceiling(rules.limits(Grade::VirtualSe).unwrap(), 100, spent, balance).minor()
         };
         assert_eq!(of(&online, minor(7), Amount::ZERO), 100_007);
         assert_eq!(of(&staged, minor(7), Amount::ZERO), 7);
         assert_eq!(of(&staged, minor(7), minor(500)), 507);
         assert_eq!(of(&staged, minor(7), Amount::MAX), 200_007);
         assert_eq!(of(&online, Amount::MAX, Amount::ZERO), Amount::MAX.minor());
+        let lowered = |rules: &Rules, balance| {
+            ceiling(rules.limits(Grade::VirtualSe).unwrap(), 20, minor(7), balance).minor()
+        };
+        assert_eq!(lowered(&online, Amount::ZERO), 20_007);
+        assert_eq!(lowered(&staged, minor(500)), 507);
+        assert_eq!(lowered(&staged, Amount::MAX), 40_007);
     }
 }

@@ -2,8 +2,11 @@
 
 use counterfoil_trust::key_id;
 use counterfoil_wire::cert::Grade;
+use counterfoil_wire::element::Tamper;
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Algorithm, Amount, Digest, KeyId, PublicKey};
+
+use super::element::Element;
 
 /// A wallet or terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +73,14 @@ pub struct Wallet {
     pub closed_out: Amount,
     /// How many times it was returned: names the next.
     pub closed_out_no: u32,
+    /// What it was enrolled in.
+    pub element: Element,
+    /// The last tampering that it reported.
+    pub tamper: Option<Tamper>,
+    /// When it did, seconds since 1970; 0 if it never did.
+    pub tamper_at_s: u32,
+    /// Whether it may spend the lowered part of its limits alone.
+    pub lowered: bool,
 }
 
 impl Wallet {
@@ -107,6 +118,10 @@ impl Wallet {
             closed_at_s: 0,
             closed_out: Amount::ZERO,
             closed_out_no: 0,
+            element: Element::unknown(),
+            tamper: None,
+            tamper_at_s: 0,
+            lowered: false,
         }
     }
 

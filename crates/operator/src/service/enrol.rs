@@ -3,14 +3,18 @@
 use counterfoil_rail::{Account, Rail, SANDBOX_CUSTOMER_OPENING};
 use counterfoil_trust::{enrolment_binding, key_id, open, sha256};
 use counterfoil_wire::cert::{Grade, Name};
+use counterfoil_wire::element::Tamper;
 use counterfoil_wire::header::Signer;
+use counterfoil_wire::rules::TamperAnswer;
 use counterfoil_wire::sync::{Enrolment, Settlement, Standing};
-use counterfoil_wire::{Amount, Bytes, Code, Digest};
+use counterfoil_wire::{Amount, Bytes, Code, Digest, Nonce};
 
 use super::{Desk, Service};
+use crate::challenge::CHALLENGE_S;
+use crate::domain::element::{Element, Evidence, answer_tamper};
 use crate::domain::wallet::Wallet;
 use crate::error::{Refusal, random};
-use crate::store::{Answer, Batch};
+use crate::store::{Answer, Batch, Store};
 
 /// Longest account name, in bytes.
 const ACCOUNT_MAX: usize = 64;
@@ -23,6 +27,21 @@ pub(super) fn check_account(psp: &str, account: &str, fund: &Name) -> Result<(),
     if fits && printable && !reserved { Ok(()) } else { Err(Code::ValueOutOfRange.into()) }
 }
 
+/// What is sent in for a new key.
+#[derive(Debug, Clone, Copy)]
+pub struct NewKey<'a> {
+    /// Name of the PSP.
+    pub psp: &'a str,
+    /// The account, as the PSP names it.
+    pub account: &'a str,
+    /// The PSP's activation code.
+    pub activation: Option<&'a str>,
+    /// The enrolment, signed by the new key.
+    pub enrolment: &'a [u8],
+    /// A chain of Android Key Attestation over the enrolment, the leaf first, as DER certificates.
+    pub attestation: Option<&'a [Vec<u8>]>,
+}
+
 impl Service {
     /// Enrols the key that signed `bytes` (an enrolment) for an account of a PSP; the settlement. The same bytes again
     /// give the same settlement.
@@ -30,14 +49,11 @@ impl Service {
     /// # Errors
     /// In this order: those of [`open`]; [`Code::UnknownPsp`]; [`Code::ValueOutOfRange`] for an account name;
     /// [`Code::EnrolmentMismatch`] if the key signed for something else; [`Code::KeyEnrolled`];
-    /// [`Code::ActivationRefused`]; [`Code::GradeRefused`]; [`Code::ValueOutOfRange`] for a display name.
-    pub fn enrol(
-        &self,
-        psp: &str,
-        account: &str,
-        activation: Option<&str>,
-        bytes: &[u8],
-    ) -> Result<Vec<u8>, Refusal> {
+    /// [`Code::ActivationRefused`]; [`Code::ChallengeStale`]; [`Code::ImageRefused`]; [`Code::EvidenceInvalid`];
+    /// [`Code::GradeRefused`], also for a wallet in the place of one whose tampering the rules revoke for;
+    /// [`Code::ValueOutOfRange`] for a display name.
+    pub fn enrol(&self, asked: &NewKey<'_>) -> Result<Vec<u8>, Refusal> {
+        let NewKey { psp, account, activation, enrolment: bytes, attestation } = *asked;
         let opened = open::<Enrolment>(bytes)?;
         let Signer::Key(key) = opened.envelope.signer else { return Err(Code::WrongKind.into()) };
         opened.check_signature(&self.scheme.anchors.scheme)?;
@@ -59,7 +75,8 @@ impl Service {
             }
             let name = &opened.body.name;
             let activation = self.activation(desk, psp, account, name.as_str(), activation)?;
-            self.check_grade(opened.body.grade, name)?;
+            let element = self.check_element(desk.store.as_ref(), &opened.body, bytes, attestation)?;
+            self.check_grade(&element, opened.body.grade, name)?;
             let algorithm = key.algorithm().name();
             let status_index = desk.store.next_index(psp, algorithm)?.ok_or(Code::UnknownPsp)?;
             let opening = if self.scheme.sandbox { SANDBOX_CUSTOMER_OPENING } else { 0 };
@@ -68,8 +85,10 @@ impl Service {
                 name: name.as_str().to_owned(),
                 spent: spent_start()?,
                 synced_at_s: self.now_s(),
+                element,
                 ..Wallet::new(key, psp, account, opened.body.grade, status_index)
             };
+            self.inherit(&mut wallet, opened.body.element.tamper)?;
             let (cert, issued) = self.certify(&mut wallet, Amount::ZERO)?;
             let settlement = Settlement {
                 wallet: key,
@@ -115,12 +134,50 @@ impl Service {
         })
     }
 
-    /// Whether this grade is admitted, and may show a name. A host's word for a better protected grade is taken in a
-    /// sandbox alone, for nothing attests to it yet; a name is a merchant's.
-    fn check_grade(&self, grade: Grade, name: &Name) -> Result<(), Refusal> {
+    /// A challenge for an enrolment, and until when it is open, seconds since 1970.
+    ///
+    /// # Errors
+    /// [`Refusal::Random`].
+    pub fn challenge(&self) -> Result<(Nonce, u32), Refusal> {
+        let now_s = self.now_s();
+        Ok((self.challenges.give(now_s, random()?), now_s.saturating_add(CHALLENGE_S)))
+    }
+
+    /// Whether what the host states of the element is fresh and of an image on the list, and what else speaks for it.
+    fn check_element(
+        &self,
+        store: &dyn Store,
+        enrolment: &Enrolment,
+        bytes: &[u8],
+        attestation: Option<&[Vec<u8>]>,
+    ) -> Result<Element, Refusal> {
+        let stated = &enrolment.element;
+        if !self.challenges.is_open(&stated.challenge, self.now_s()) {
+            return Err(Code::ChallengeStale.into());
+        }
+        if !self.is_allowed(store, stated.image, stated.image_version)? {
+            return Err(Code::ImageRefused.into());
+        }
+        let evidence = match attestation {
+            Some(chain) => self.check_attestation(store, chain, stated, &sha256(bytes))?,
+            None => Evidence::HostsWord,
+        };
+        Ok(Element::of(stated, evidence))
+    }
+
+    /// A wallet in the place of one that was given up for tampering begins where the rules would have left that one.
+    fn inherit(&self, wallet: &mut Wallet, tamper: Option<Tamper>) -> Result<(), Refusal> {
+        let Some(tamper) = tamper else { return Ok(()) };
+        match answer_tamper(wallet, tamper, &self.scheme.rules, self.now_s()) {
+            TamperAnswer::Revoke => Err(Code::GradeRefused.into()),
+            TamperAnswer::Clear | TamperAnswer::Lower => Ok(()),
+        }
+    }
+
+    /// Whether this grade is admitted, fits the element, and may show a name, which is a merchant's.
+    fn check_grade(&self, element: &Element, grade: Grade, name: &Name) -> Result<(), Refusal> {
         self.scheme.rules.limits(grade).ok_or(Code::GradeRefused)?;
-        let claimed = matches!(grade, Grade::Hardware | Grade::VirtualSeBound);
-        if claimed && !self.scheme.sandbox {
+        if !element.may_claim(grade, self.scheme.sandbox) {
             return Err(Code::GradeRefused.into());
         }
         if grade.has_element() && !name.as_str().is_empty() {

@@ -1,8 +1,10 @@
 //! The operator's operations: each takes what a caller sent, decides through [`domain`](crate::domain), and writes once.
 
+mod attestation;
 mod closing;
 mod enrol;
 mod fund;
+mod images;
 mod lists;
 mod moves;
 mod psp;
@@ -21,6 +23,7 @@ use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::Settlement;
 use counterfoil_wire::{Algorithm, Amount, Code, Digest, Wire};
 
+use crate::challenge::Challenges;
 use crate::domain::audit::{AuditReport, Scan, audit};
 use crate::domain::reason::Reason;
 use crate::domain::wallet::Wallet;
@@ -29,7 +32,9 @@ use crate::factory;
 use crate::keys::Keys;
 use crate::store::{Issued, Kept, ListKind, SqliteStore, Store};
 
+pub use enrol::NewKey;
 pub use fund::FundReply;
+pub use images::ImageReport;
 pub use psp::Activation;
 
 /// Held during an operation, and while the folder is made.
@@ -88,6 +93,7 @@ pub(crate) struct Desk {
 pub struct Service {
     scheme: Arc<Scheme>,
     keys: Arc<Keys>,
+    challenges: Challenges,
     desk: Arc<Mutex<Desk>>,
     clock: Clock,
     dir: Arc<PathBuf>,
@@ -108,11 +114,13 @@ impl Service {
         let root_path = dir.join("operator-root.cbor");
         let root = std::fs::read(&root_path).map_err(file(root_path))?;
         let scheme = scheme(&store, &root)?;
+        let challenges = Challenges::new(&challenge_secret(&store)?);
         let rail = SimulatedRail::open(&dir.join("rail.db"))?;
         let desk = Desk { store: Box::new(store), rail, lock: lock_file(dir)? };
         Ok(Self {
             keys: Arc::new(Keys::read(dir, &scheme.psps)?),
             scheme: Arc::new(scheme),
+            challenges,
             desk: Arc::new(Mutex::new(desk)),
             clock,
             dir: Arc::new(dir.to_owned()),
@@ -200,7 +208,8 @@ impl Service {
         let limits = self.scheme.rules.limits(wallet.grade).ok_or(Code::GradeRefused)?;
         let issuer = self.scheme.issuer(&wallet.psp, wallet.algorithm()).ok_or(Code::UnknownPsp)?;
         let key = self.keys.issuer(&counterfoil_trust::key_id(&issuer.key)).ok_or(Code::Internal)?;
-        let ceiling = crate::domain::settle::ceiling(limits, wallet.spent, balance);
+        let percent = if wallet.lowered { self.scheme.rules.lowered_percent } else { 100 };
+        let ceiling = crate::domain::settle::ceiling(limits, percent, wallet.spent, balance);
         let name = counterfoil_wire::cert::Name::new(&wallet.name).ok_or(Code::Internal)?;
         let currency = self.scheme.rules.currency;
         let cert = factory::wallet(wallet, name, currency, limits, ceiling, (issuer, key), self.now_s())?;
@@ -256,6 +265,15 @@ fn locked_scan(dir: &Path) -> Result<Scan, OperatorError> {
     let locked = lock.lock();
     locked.map_err(|source| OperatorError::File { path: dir.join(LOCK_FILE), source })?;
     Ok(SqliteStore::open(&database)?.scan()?)
+}
+
+fn challenge_secret(store: &SqliteStore) -> Result<[u8; 32], OperatorError> {
+    let missing = OperatorError::Store(crate::store::StoreError::Damaged("setting"));
+    let mut secret = [0; 32];
+    match store.settings()?.get("challenge_secret").map(|text| hex::decode_to_slice(text, &mut secret)) {
+        Some(Ok(())) => Ok(secret),
+        _ => Err(missing),
+    }
 }
 
 fn scheme(store: &SqliteStore, root: &[u8]) -> Result<Scheme, OperatorError> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Service;
 use super::enrol::{activation_hash, check_account};
+use crate::domain::wallet::Wallet;
 use crate::error::{Refusal, random};
 use crate::store::Batch;
 
@@ -57,12 +58,30 @@ impl Service {
     /// # Errors
     /// [`Code::UnknownWallet`], also for another PSP's wallet; [`Code::WalletClosed`].
     pub fn unblock(&self, psp: Option<&str>, key: &KeyId) -> Result<(), Refusal> {
+        self.change_open(psp, key, |wallet| wallet.pin_unblock = true)
+    }
+
+    /// Lets the wallet have its whole limits again from its next settlement on, whatever it reported before. A wallet that
+    /// is revoked stays so. `psp` is who asks; absent for the operator itself.
+    ///
+    /// # Errors
+    /// As [`Service::unblock`].
+    pub fn lift(&self, psp: Option<&str>, key: &KeyId) -> Result<(), Refusal> {
+        self.change_open(psp, key, |wallet| wallet.lowered = false)
+    }
+
+    fn change_open(
+        &self,
+        psp: Option<&str>,
+        key: &KeyId,
+        change: impl FnOnce(&mut Wallet),
+    ) -> Result<(), Refusal> {
         self.exclusively(|desk| {
             let mut wallet = self.wallet_of(desk.store.as_ref(), psp, key)?;
             if wallet.is_closed() {
                 return Err(Code::WalletClosed.into());
             }
-            wallet.pin_unblock = true;
+            change(&mut wallet);
             Ok(desk.store.commit(&Batch { wallets: vec![wallet], ..Batch::default() })?)
         })
     }

@@ -200,6 +200,19 @@ pub struct Batch {
     pub next_index: Option<(String, String, u32)>,
 }
 
+/// An image of the trusted application on the operator's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedImage {
+    /// SHA-256 of the image.
+    pub hash: Digest,
+    /// Its version, as its signed header names it.
+    pub version: u32,
+    /// When it was listed, seconds since 1970.
+    pub listed_at_s: u32,
+    /// When it was withdrawn, seconds since 1970; 0 while it stands.
+    pub withdrawn_at_s: u32,
+}
+
 /// A PSP as the operator knows it.
 #[derive(Debug, Clone)]
 pub struct Psp {
@@ -302,6 +315,12 @@ pub trait Store: Send {
         account: &str,
         now_s: u32,
     ) -> Result<bool, StoreError>;
+
+    /// Images that were ever listed, oldest first.
+    fn images(&self) -> Result<Vec<ListedImage>, StoreError>;
+
+    /// Adds an image, or changes the one with this hash.
+    fn put_image(&mut self, image: &ListedImage) -> Result<(), StoreError>;
 
     /// The answer kept for an idempotency key.
     fn kept(&self, key: &Digest) -> Result<Option<Kept>, StoreError>;

@@ -1,6 +1,7 @@
 //! How rows become values.
 
 use counterfoil_wire::cert::Grade;
+use counterfoil_wire::element::{CounterKind, Tamper};
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Amount, Digest, KeyId};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
@@ -8,6 +9,7 @@ use rusqlite::{Row, params};
 
 use super::{StoreError, key_of};
 use crate::domain::bucket;
+use crate::domain::element::{Element, Evidence};
 use crate::domain::record::Record;
 use crate::domain::wallet::Wallet;
 
@@ -57,7 +59,7 @@ pub(super) const WALLET: &str = "select * from wallet where bucket = ?1 and id =
 
 pub(super) const PUT_WALLET: &str = "insert into wallet values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
     ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29,
-    ?30, ?31, ?32)
+    ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40)
     on conflict (bucket, id) do update set spent = excluded.spent, acked_seq = excluded.acked_seq,
     acked = excluded.acked, claimed = excluded.claimed, funding_applied = excluded.funding_applied,
     funding_total = excluded.funding_total, order_no = excluded.order_no, shadow = excluded.shadow,
@@ -66,7 +68,8 @@ pub(super) const PUT_WALLET: &str = "insert into wallet values (?1, ?2, ?3, ?4, 
     cert_until_s = excluded.cert_until_s, synced_at_s = excluded.synced_at_s,
     closed_below = excluded.closed_below, closed_before_s = excluded.closed_before_s, returned = excluded.returned,
     paid_out = excluded.paid_out, closed_at_s = excluded.closed_at_s, closed_out = excluded.closed_out,
-    closed_out_no = excluded.closed_out_no";
+    closed_out_no = excluded.closed_out_no, tamper = excluded.tamper, tamper_at_s = excluded.tamper_at_s,
+    lowered = excluded.lowered";
 
 pub(super) fn put_wallet(statement: &mut rusqlite::Statement<'_>, wallet: &Wallet) -> Result<(), StoreError> {
     let returned: Vec<(u32, u64)> =
@@ -105,6 +108,14 @@ pub(super) fn put_wallet(statement: &mut rusqlite::Statement<'_>, wallet: &Walle
         wallet.closed_at_s,
         Sql(wallet.closed_out),
         wallet.closed_out_no,
+        wallet.element.image.0,
+        wallet.element.image_version,
+        wallet.element.application.0,
+        wallet.element.counter.number(),
+        wallet.element.evidence as u8,
+        wallet.tamper.map(Tamper::number),
+        wallet.tamper_at_s,
+        wallet.lowered,
     ])?;
     Ok(())
 }
@@ -147,6 +158,24 @@ pub(super) fn wallet(row: &Row<'_>) -> Result<Wallet, StoreError> {
         closed_at_s: row.get("closed_at_s")?,
         closed_out: amount(row, "closed_out")?,
         closed_out_no: row.get("closed_out_no")?,
+        element: element(row)?,
+        tamper: match row.get::<_, Option<u32>>("tamper")? {
+            Some(number) => Some(Tamper::from_number(number.into()).ok_or_else(damaged)?),
+            None => None,
+        },
+        tamper_at_s: row.get("tamper_at_s")?,
+        lowered: row.get("lowered")?,
+    })
+}
+
+fn element(row: &Row<'_>) -> Result<Element, StoreError> {
+    let damaged = || StoreError::Damaged("wallet");
+    Ok(Element {
+        image: digest(row, "image")?,
+        image_version: row.get("image_version")?,
+        application: digest(row, "application")?,
+        counter: CounterKind::from_number(row.get::<_, u32>("counter")?.into()).ok_or_else(damaged)?,
+        evidence: Evidence::from_number(row.get("evidence")?).ok_or_else(damaged)?,
     })
 }
 

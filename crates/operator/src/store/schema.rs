@@ -1,7 +1,7 @@
 //! Tables. A later version adds a migration and never changes one that was released.
 
 /// Migrations in order; `user_version` counts those that were run.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, CLOSED_WALLETS];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, CLOSED_WALLETS, ELEMENTS];
 
 const FIRST: &str = "
 create table setting (
@@ -91,6 +91,25 @@ create index wallet_closed on wallet (bucket, id) where closed_at_s > 0;
 create index record_in_flight on record (payee, bucket) where bits & 96 = 0;
 ";
 
+/// A wallet of before is one about whose element nothing is known: see `Element::unknown`.
+const ELEMENTS: &str = "
+alter table wallet add column image blob not null default
+    x'0000000000000000000000000000000000000000000000000000000000000000';
+alter table wallet add column image_version integer not null default 0;
+alter table wallet add column application blob not null default
+    x'0000000000000000000000000000000000000000000000000000000000000000';
+alter table wallet add column counter integer not null default 1;
+alter table wallet add column evidence integer not null default 1;
+alter table wallet add column tamper integer;
+alter table wallet add column tamper_at_s integer not null default 0;
+alter table wallet add column lowered integer not null default 0;
+create table image (
+    bucket integer not null, hash blob not null, version integer not null, listed_at_s integer not null,
+    withdrawn_at_s integer not null, primary key (bucket, hash)
+) without rowid;
+insert into setting values (0, 'challenge_secret', lower(hex(randomblob(32))));
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +136,8 @@ mod tests {
             let wallet = store.wallet(&KeyId(key)).unwrap().unwrap();
             assert_eq!((wallet.shadow, wallet.is_closed(), wallet.closed_out_no), (5, false, 0));
             assert_eq!(store.closed_with_rest().unwrap(), []);
+            assert_eq!(wallet.element, crate::domain::element::Element::unknown());
+            assert_eq!((wallet.tamper, wallet.lowered), (None, false));
         }
     }
 

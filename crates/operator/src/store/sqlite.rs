@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::rows::{PUT_RECORD, PUT_WALLET, Sql, WALLET, put_record, put_wallet, wallet};
 use super::schema::MIGRATIONS;
 use super::{
-    Batch, Issued, Kept, ListKind, Needs, Order, OrderState, Psp, Published, Revocation, Store, StoreError,
-    read, scan,
+    Batch, Issued, Kept, ListKind, ListedImage, Needs, Order, OrderState, Psp, Published, Revocation, Store,
+    StoreError, read, scan,
 };
 use crate::domain::audit::Scan;
 use crate::domain::bucket;
@@ -237,6 +237,31 @@ impl Store for SqliteStore {
              and until_s >= ?5 and used = 0",
         )?;
         Ok(find.exists(params![SCHEME, code.0, psp, account, now_s])?)
+    }
+
+    fn images(&self) -> Result<Vec<ListedImage>, StoreError> {
+        let mut all = self.db.prepare_cached(
+            "select hash, version, listed_at_s, withdrawn_at_s from image where bucket = ?1
+             order by listed_at_s, version, hash",
+        )?;
+        let rows = all.query_map(params![SCHEME], |row| {
+            Ok(ListedImage {
+                hash: row.get::<_, Sql<Digest>>(0)?.0,
+                version: row.get(1)?,
+                listed_at_s: row.get(2)?,
+                withdrawn_at_s: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn put_image(&mut self, image: &ListedImage) -> Result<(), StoreError> {
+        self.db.execute(
+            "insert into image values (?1, ?2, ?3, ?4, ?5) on conflict (bucket, hash)
+             do update set version = excluded.version, withdrawn_at_s = excluded.withdrawn_at_s",
+            params![SCHEME, image.hash.0, image.version, image.listed_at_s, image.withdrawn_at_s],
+        )?;
+        Ok(())
     }
 
     fn kept(&self, key: &Digest) -> Result<Option<Kept>, StoreError> {

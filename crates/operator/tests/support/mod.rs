@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use counterfoil_operator::{AuditReport, InitOptions, Refusal, Service, init};
+use counterfoil_operator::{AuditReport, InitOptions, NewKey, Refusal, Service, init};
 use counterfoil_rail::{Account, SimulatedRail};
 use counterfoil_ta::TrustedApp;
 use counterfoil_ta::api::{Command, Overview, Reply, Response};
@@ -18,9 +18,12 @@ use counterfoil_trust::key_id;
 use counterfoil_wire::cert::{Grade, Name};
 use counterfoil_wire::element::{CounterKind, ElementStatement};
 use counterfoil_wire::sync::Standing;
-use counterfoil_wire::{Amount, Bytes, Code, KeyId, Nonce, Reference, Wire};
+use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId, Nonce, Reference, Wire};
 
 pub const START_S: u32 = 1_800_000_000;
+
+/// The image on the list of a production operator, and its version.
+pub const IMAGE: (Digest, u32) = (Digest([7; 32]), 1);
 
 pub fn amount(minor: u64) -> Amount {
     Amount::new(minor).unwrap()
@@ -47,6 +50,14 @@ impl World {
         let clock = Arc::new(AtomicU32::new(START_S));
         let service = open(&path, &clock);
         Self { service, clock, path, _dir: dir }
+    }
+
+    /// No sandbox, with one image on its list.
+    pub fn production() -> Self {
+        Self::with(|options| {
+            options.sandbox = false;
+            options.images = vec![IMAGE];
+        })
     }
 
     /// As after kill -9: everything in memory is gone.
@@ -90,12 +101,35 @@ impl World {
         let root = self.service.scheme().anchors.root.clone();
         let name = Name::new(name).unwrap();
         let binding = counterfoil_trust::enrolment_binding(psp, account, None);
-        let element = ElementStatement::native(CounterKind::None, Nonce([0; 16]));
+        let element = self.element(grade);
         let enrol = Command::Enrol { es256, grade, name, pin: None, root, binding, element };
         let enrolment = wallet.message(&enrol).unwrap();
-        let settlement = self.service.enrol(psp, account, None, &enrolment.0).unwrap();
+        let settlement = self.enrol(psp, account, None, &enrolment.0).unwrap();
         wallet.run(&Command::Settle { settlement: Bytes(settlement) }).unwrap();
         wallet
+    }
+
+    /// What a host may say of an element that is to have this grade here.
+    pub fn element(&self, grade: Grade) -> ElementStatement {
+        let bound = matches!(grade, Grade::Hardware | Grade::VirtualSeBound);
+        let counter = if bound { CounterKind::Simulated } else { CounterKind::None };
+        let native = ElementStatement::native(counter, self.challenge());
+        let (image, image_version) = if self.service.scheme().sandbox { (Digest::NONE, 0) } else { IMAGE };
+        ElementStatement { image, image_version, ..native }
+    }
+
+    pub fn challenge(&self) -> Nonce {
+        self.service.challenge().unwrap().0
+    }
+
+    pub fn enrol(
+        &self,
+        psp: &str,
+        account: &str,
+        activation: Option<&str>,
+        enrolment: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        self.service.enrol(&NewKey { psp, account, activation, enrolment, attestation: None })
     }
 
     /// Lets the operator's jobs run, and audits.
