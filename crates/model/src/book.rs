@@ -233,7 +233,8 @@ impl Operator {
 
     fn certify(&self, wallet: &mut Wallet, balance: Amount, now_s: u32) -> WalletCert {
         let limits = self.scheme.rules.limits(wallet.grade).expect("the rules know every grade");
-        let cert = self.scheme.certify(wallet, ceiling(limits, wallet.spent, balance), now_s);
+        let percent = if wallet.lowered { self.scheme.rules.lowered_percent } else { 100 };
+        let cert = self.scheme.certify(wallet, ceiling(limits, percent, wallet.spent, balance), now_s);
         (wallet.cert_from_s, wallet.cert_until_s) = (cert.not_before_s, cert.not_after_s());
         cert
     }
