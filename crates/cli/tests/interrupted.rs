@@ -341,7 +341,8 @@ fn an_answer_to_an_enrolment_may_be_lost() {
         pin: None,
         root: None,
     };
-    for left in 0..2 {
+    // Three exchanges: the scheme, the challenge, the enrolment.
+    for left in 0..3 {
         for after in [false, true] {
             let home = Home::new(world.path(&format!("w{left}{after}")));
             let lossy = Lossy {
@@ -353,7 +354,7 @@ fn an_answer_to_an_enrolment_may_be_lost() {
             assert!(Wallet::enrol(&home, &world.path("device"), &new, &lossy).is_err());
             let operator = HttpOperator::new(&world.url);
             // The key has signed what it is for, if there is one: nothing else is asked for with it.
-            if left > 0 {
+            if left > 1 {
                 let other = counterfoil_wallet::NewHome { account: "b".into(), ..new.clone() };
                 let error = Wallet::enrol(&home, &world.path("device"), &other, &operator).unwrap_err();
                 assert!(error.to_string().contains("another account"), "{error}");
