@@ -2,8 +2,8 @@
 //!
 //! | module | noun |
 //! |---|---|
-//! | [`chain`] | certificates up to a root that the operator trusts |
-//! | [`description`] | the extension in which the hardware describes the key |
+//! | `chain` | certificates up to a root that the operator trusts |
+//! | `description` | the extension in which the hardware describes the key |
 //!
 //! The hardware certifies a key together with what it will and will not do for it, and a challenge. Here the challenge is
 //! the SHA-256 of the enrolment, so one chain speaks for one wallet key. What a good chain proves: a device with a locked
