@@ -124,13 +124,8 @@ impl Operator for CutOff {
     }
 }
 
-#[test]
-fn a_replacement_that_was_cut_off_goes_on_with_the_same_key() {
-    let world = World::new();
-    let old = stale(&world);
-    let inner = HttpOperator::new(&world.url);
-    let operator = CutOff { inner, answers: Cell::new(0), seen: RefCell::default() };
-    let new = NewHome {
+fn new_home(world: &World) -> NewHome {
+    NewHome {
         kind: Kind::Wallet,
         operator_url: world.url.clone(),
         psp: "alpha".to_owned(),
@@ -142,7 +137,54 @@ fn a_replacement_that_was_cut_off_goes_on_with_the_same_key() {
         host: counterfoil_wallet::Host::VirtualSe,
         pin: None,
         root: None,
+    }
+}
+
+/// An operator that says who it is, and then is gone.
+struct NoChallenge(HttpOperator);
+
+impl Operator for NoChallenge {
+    fn scheme(&self) -> Result<Scheme, OperatorError> {
+        self.0.scheme()
+    }
+    fn challenge(&self) -> Result<counterfoil_wire::Nonce, OperatorError> {
+        Err(OperatorError::Unreachable { url: String::new(), reason: String::new() })
+    }
+    fn enrol(&self, _: &NewWallet<'_>) -> Result<Vec<u8>, OperatorError> {
+        panic!("nothing was challenged")
+    }
+    fn fund(&self, order: &[u8]) -> Result<bool, OperatorError> {
+        self.0.fund(order)
+    }
+    fn settle(&self, statement: &[u8]) -> Result<Vec<u8>, OperatorError> {
+        self.0.settle(statement)
+    }
+}
+
+#[test]
+fn a_stale_copy_is_as_it_was_until_there_is_a_challenge_to_answer() {
+    let world = World::new();
+    stale(&world);
+    std::fs::copy(world.path("ben/last.json"), world.path("anna/pending.json")).unwrap();
+    let files = || {
+        let read = std::fs::read_dir(world.path("anna")).unwrap().map(|entry| entry.unwrap().path());
+        read.map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect::<std::collections::BTreeMap<_, _>>()
     };
+    let before = files();
+    let operator = NoChallenge(HttpOperator::new(&world.url));
+    let (home, device) = (Home::new(world.path("anna")), world.path("device"));
+    Wallet::enrol_anew(&home, &device, &new_home(&world), &operator).unwrap_err();
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn a_replacement_that_was_cut_off_goes_on_with_the_same_key() {
+    let world = World::new();
+    let old = stale(&world);
+    let inner = HttpOperator::new(&world.url);
+    let operator = CutOff { inner, answers: Cell::new(0), seen: RefCell::default() };
+    let new = new_home(&world);
     let (home, device) = (Home::new(world.path("anna")), world.path("device"));
     for _ in 0..2 {
         let cut = Wallet::enrol_anew(&home, &device, &new, &operator);

@@ -146,6 +146,7 @@ impl Wallet {
         }
         let scheme = trusted_scheme(new, operator)?;
         check_same_enrolment(&settings, new, &root_fingerprint(&scheme))?;
+        let challenge = operator.challenge()?;
         match old.overview() {
             Ok(overview) => {
                 let key = hex::encode(overview.key.as_bytes());
@@ -158,7 +159,7 @@ impl Wallet {
         home.remove(PENDING_OFFLINE)?;
         home.remove(LAST_OFFLINE)?;
         home.write_json(PENDING_ONLINE, &Pending::of(&Order::new(Operation::Enrol {}))?)?;
-        old.message(&old.enrol_command(new, scheme, operator.challenge()?))?;
+        old.message(&old.enrol_command(new, scheme, challenge))?;
         // Opened again, the store is proven to be the newest.
         drop(old);
         Self::enrol(home, device, new, operator)
@@ -212,7 +213,6 @@ impl Wallet {
             account: &new.account,
             activation_code: new.activation_code.as_deref(),
             enrolment: &enrolment,
-            attestation: None,
         })?;
         self.settle(settlement).map(|_| ())
     }

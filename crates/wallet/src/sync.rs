@@ -62,8 +62,6 @@ pub struct NewWallet<'a> {
     pub activation_code: Option<&'a str>,
     /// The enrolment message.
     pub enrolment: &'a [u8],
-    /// What the platform attests to over the enrolment, the leaf first, as DER certificates.
-    pub attestation: Option<&'a [Vec<u8>]>,
 }
 
 /// The operator's HTTP API.
@@ -104,8 +102,6 @@ struct EnrolmentAsked<'a> {
     activation_code: Option<&'a str>,
     #[serde(with = "hex::serde")]
     enrolment: &'a [u8],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attestation: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -246,9 +242,8 @@ impl Operator for HttpOperator {
     }
 
     fn enrol(&self, new: &NewWallet<'_>) -> Result<Vec<u8>, OperatorError> {
-        let NewWallet { psp, account, activation_code, enrolment, attestation } = *new;
-        let attestation = attestation.map(|chain| chain.iter().map(hex::encode).collect());
-        let body = EnrolmentAsked { psp, account, activation_code, enrolment, attestation };
+        let NewWallet { psp, account, activation_code, enrolment } = *new;
+        let body = EnrolmentAsked { psp, account, activation_code, enrolment };
         let answer: SettlementAnswer = self.post("/v1/enrolments", Some(enrolment), &body)?;
         Ok(answer.settlement)
     }
