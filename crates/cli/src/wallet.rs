@@ -167,9 +167,9 @@ enum AlgorithmArg {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum CounterArg {
-    /// Nothing: the limits are lower
+    /// Nothing: an older copy is found out by others alone
     None,
-    /// A counter in the device folder
+    /// A file in the device folder: stops who copies the wallet's folder alone, so the grade is no better
     File,
 }
 

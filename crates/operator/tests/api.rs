@@ -284,6 +284,10 @@ async fn a_challenge_is_anybodys_to_ask_for() {
     assert_eq!(asked.json()["challenge"].as_str().unwrap().len(), 32);
     let garbage = json!({ "psp": "alpha", "account": "ann", "enrolment": "00", "attestation": ["zz"] });
     post(&world, "/v1/enrolments", None, garbage.to_string()).await.is_problem(400, Code::NotAMessage);
+    // A list of nothings would take many times its length in memory.
+    let long =
+        json!({ "psp": "alpha", "account": "ann", "enrolment": "00", "attestation": vec![""; 100_000] });
+    post(&world, "/v1/enrolments", None, long.to_string()).await.is_problem(413, Code::TooLong);
 }
 
 #[tokio::test]

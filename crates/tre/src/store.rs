@@ -318,8 +318,8 @@ impl<E: Into<StoreFault>> From<E> for Failure {
 }
 
 impl<M: Medium> SealedStore<M> {
-    /// Opens the store that is bound to `binding` (a label alone is a native wallet of the command line), sealed under `key`; an empty medium is an empty store, and stays
-    /// empty until the first commit. A torn tail is removed.
+    /// Opens the store that is bound to `binding` (a label alone is a native wallet of the command line), sealed under
+    /// `key`; an empty medium is an empty store, and stays empty until the first commit. A torn tail is removed.
     ///
     /// # Errors
     /// [`StoreOpenError`]. An older copy is no error but a [`Freshness::Stale`] store: see [`SealedStore::freshness`].

@@ -24,12 +24,16 @@ pub use problem::{MEDIA_TYPE as PROBLEM_MEDIA_TYPE, Problem};
 /// Largest request body in bytes: an object of the largest legal size in hexadecimal, and the JSON around it.
 pub const BODY_MAX: usize = 2 * OBJECT_MAX + 1024;
 
+/// Largest body of an enrolment in bytes. An attestation is a list, and a list of nothings takes many times its length in
+/// memory; the largest chain that is looked at takes half of this.
+pub const ENROLMENT_BODY_MAX: usize = 256 << 10;
+
 /// The whole API over one operator.
 pub fn router(service: Service) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/v1/scheme", get(scheme))
-        .route("/v1/enrolments", post(wallets::enrol))
+        .route("/v1/enrolments", post(wallets::enrol).layer(DefaultBodyLimit::max(ENROLMENT_BODY_MAX)))
         .route("/v1/enrolments/challenge", post(wallets::challenge))
         .route("/v1/fundings", post(wallets::fund))
         .route("/v1/statements", post(wallets::settle))

@@ -46,62 +46,55 @@ pub(super) async fn activate(
 
 pub(super) async fn unblock(
     State(service): State<Service>,
-    Path((psp, key_id)): Path<(String, String)>,
+    Path(wallet): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let token = token(&headers);
-    blocking(move || {
-        service.check_token(&psp, &token)?;
-        let key = parse_key_id(&key_id).ok_or(Code::UnknownWallet)?;
-        service.unblock(Some(&psp), &key)
-    })
-    .await?;
+    of_wallet(service, wallet, &headers, |service, psp, key| service.unblock(Some(psp), key)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 pub(super) async fn lift(
     State(service): State<Service>,
-    Path((psp, key_id)): Path<(String, String)>,
+    Path(wallet): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let token = token(&headers);
-    blocking(move || {
-        service.check_token(&psp, &token)?;
-        let key = parse_key_id(&key_id).ok_or(Code::UnknownWallet)?;
-        service.lift(Some(&psp), &key)
-    })
-    .await?;
+    of_wallet(service, wallet, &headers, |service, psp, key| service.lift(Some(psp), key)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 pub(super) async fn close(
     State(service): State<Service>,
-    Path((psp, key_id)): Path<(String, String)>,
+    Path(wallet): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let token = token(&headers);
-    let holding = blocking(move || {
-        service.check_token(&psp, &token)?;
-        let key = parse_key_id(&key_id).ok_or(Code::UnknownWallet)?;
-        service.close_wallet(Some(&psp), &key)
-    })
-    .await?;
-    Ok(Json(holding).into_response())
+    let closed =
+        of_wallet(service, wallet, &headers, |service, psp, key| service.close_wallet(Some(psp), key));
+    Ok(Json(closed.await?).into_response())
 }
 
 pub(super) async fn holding(
     State(service): State<Service>,
-    Path((psp, key_id)): Path<(String, String)>,
+    Path(wallet): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let token = token(&headers);
-    let holding = blocking(move || {
+    let held = of_wallet(service, wallet, &headers, |service, psp, key| service.holding(Some(psp), key));
+    Ok(Json(held.await?).into_response())
+}
+
+/// Does something about the wallet that the path names, for the PSP that it names, once its token is checked.
+async fn of_wallet<T: Send + 'static>(
+    service: Service,
+    (psp, key_id): (String, String),
+    headers: &HeaderMap,
+    run: impl FnOnce(&Service, &str, &KeyId) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Problem> {
+    let token = token(headers);
+    blocking(move || {
         service.check_token(&psp, &token)?;
         let key = parse_key_id(&key_id).ok_or(Code::UnknownWallet)?;
-        service.holding(Some(&psp), &key)
+        run(&service, &psp, &key)
     })
-    .await?;
-    Ok(Json(holding).into_response())
+    .await
 }
 
 /// A key id from its 64 hexadecimal digits.

@@ -74,9 +74,9 @@ impl Vm for Interpreter {
     fn load(wasm: &[u8], limits: Limits) -> Result<Self, LoadError> {
         let engine = engine();
         let module = Module::new(&engine, wasm).map_err(|error| LoadError::Malformed(error.to_string()))?;
-        let machine = Self { engine, module, limits, running: None };
-        // Started once to see that everything is there that it needs and that the machine needs of it.
-        machine.start()?;
+        let mut machine = Self { engine, module, limits, running: None };
+        // Now, to see that everything is there that it needs and that the machine needs of it.
+        machine.running = Some(machine.start()?);
         Ok(machine)
     }
 
