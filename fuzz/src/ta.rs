@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use counterfoil_ta::api::{Command, Overview, PaymentState, Reply, Response};
 use counterfoil_trust::{SigningKey, open, seal};
 use counterfoil_wire::cert::{Grade, Name, WalletCert};
+use counterfoil_wire::element::Tamper;
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::message::{Payment, Request};
 use counterfoil_wire::proof::Gossip;
