@@ -22,12 +22,13 @@ struct Tool {
 }
 
 /// What the tests call.
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 7] = [
     Tool { program: "openssl", debian: "openssl", fedora: "openssl", homebrew: "openssl", linux_only: false },
     Tool { program: "zbarimg", debian: "zbar-tools", fedora: "zbar", homebrew: "zbar", linux_only: false },
     Tool { program: "python3", debian: "python3", fedora: "python3", homebrew: "python", linux_only: false },
     Tool { program: "c++", debian: "g++", fedora: "gcc-c++", homebrew: "gcc", linux_only: true },
     Tool { program: "ip", debian: "iproute2", fedora: "iproute", homebrew: "", linux_only: true },
+    Tool { program: "swtpm", debian: "swtpm", fedora: "swtpm", homebrew: "swtpm", linux_only: false },
     Tool { program: "unshare", debian: "util-linux", fedora: "util-linux", homebrew: "", linux_only: true },
 ];
 

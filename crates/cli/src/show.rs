@@ -310,7 +310,9 @@ fn protection(wallet: &Wallet) -> String {
     let rollback = match wallet.counter_kind() {
         CounterKind::None => "an older copy is found out by others, not by this device",
         CounterKind::File => "an older copy is refused, as long as the device folder was not copied with it",
-        _ => "an older copy is refused",
+        CounterKind::Tpm => "an older copy is refused, by a counter in the TPM",
+        CounterKind::Platform => "an older copy is refused, by a counter that the platform keeps",
+        CounterKind::Chip | CounterKind::Simulated => "an older copy is refused",
     };
     let isolated = match wallet.image() {
         Some(image) => format!("in the virtual secure element, version {} of the application", image.version),

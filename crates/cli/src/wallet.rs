@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use counterfoil_wallet::amounts::{AmountError, format_amount, parse_amount};
 use counterfoil_wallet::channel::file::read_message;
 use counterfoil_wallet::{
-    Counter, Done, Home, Host, HttpOperator, Kind, NewHome, Operation, Order, Outcome, Pin, Wallet,
+    Counter, Device, Done, Home, Host, HttpOperator, Kind, NewHome, Operation, Order, Outcome, Pin, Wallet,
     WalletError, reference_of,
 };
 use counterfoil_wire::cert::{Name, RootCert};
@@ -27,6 +27,10 @@ pub(crate) struct Place {
     /// Folder of the device's key, which stands in for a phone's key store [default: ~/.local/share/counterfoil/device]
     #[arg(long, value_name = "DIR", env = "COUNTERFOIL_DEVICE")]
     device: Option<PathBuf>,
+    /// The device's TPM 2.0, for a wallet whose counter is there: a device, or the socket of an emulator
+    /// [default: /dev/tpmrm0]
+    #[arg(long, value_name = "PATH", env = "COUNTERFOIL_TPM")]
+    tpm: Option<PathBuf>,
 }
 
 impl Place {
@@ -34,7 +38,15 @@ impl Place {
         Home::new(&self.home)
     }
 
-    pub(crate) fn device(&self) -> Result<PathBuf> {
+    pub(crate) fn device(&self) -> Result<Device> {
+        let device = Device::new(self.device_folder()?);
+        Ok(match &self.tpm {
+            Some(tpm) => device.with_tpm(tpm),
+            None => device,
+        })
+    }
+
+    fn device_folder(&self) -> Result<PathBuf> {
         if let Some(device) = &self.device {
             return Ok(device.clone());
         }
@@ -171,6 +183,8 @@ enum CounterArg {
     None,
     /// A file in the device folder: stops who copies the wallet's folder alone, so the grade is no better
     File,
+    /// A counter of the device's TPM 2.0: stops who copies all files of the device
+    Tpm,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -255,6 +269,7 @@ impl EnrolArgs {
             counter: match self.counter {
                 CounterArg::None => Counter::None,
                 CounterArg::File => Counter::File,
+                CounterArg::Tpm => Counter::Tpm,
             },
             host: match self.host {
                 HostArg::VirtualSe => Host::VirtualSe,

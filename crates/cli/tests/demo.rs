@@ -73,9 +73,12 @@ fn a_person_reads_it_in_a_screen_or_two_and_keeps_the_folder() {
     let text = String::from_utf8(done.stdout).unwrap();
     assert!(done.status.success() && text.lines().count() <= 80, "{text}");
     // While the operator's process is dead, the proof reaches a shop that was not there when it was made.
-    let (_, after) = text.split_once("~12/14").unwrap();
-    let (step, _) = after.split_once("13/14").unwrap();
+    let (_, after) = text.split_once("~13/15").unwrap();
+    let (step, _) = after.split_once("14/15").unwrap();
     assert!(step.contains("The café, not online in between, refuses Alice: error 208"), "{step}");
+    let (_, after) = text.split_once("~11/15").unwrap();
+    let (step, _) = after.split_once("12/15").unwrap();
+    assert!(step.contains("his own phone refuses") && step.contains("error 503"), "{step}");
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
     assert!(folder.path().join("kept/messages").is_dir());
     let again = demo(folder.path(), &["--dir", "kept"]);

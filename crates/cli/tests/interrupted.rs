@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use common::World;
 use counterfoil_wallet::sync::NewWallet;
 use counterfoil_wallet::{
-    CounterKind, Done, Element, Freshness, Home, HttpOperator, Operation, Operator, OperatorError, Order,
-    Outcome, Overview, Scheme, Wallet, WalletError, open_element,
+    CounterKind, Device, Done, Element, Freshness, Home, HttpOperator, Operation, Operator, OperatorError,
+    Order, Outcome, Overview, Scheme, Wallet, WalletError, open_element,
 };
 use counterfoil_wire::Amount;
 
@@ -55,7 +55,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn open_cut(home: &Path, device: &Path, left: u32, after: bool) -> (Wallet, Arc<AtomicU32>) {
+fn open_cut(home: &Path, device: &Device, left: u32, after: bool) -> (Wallet, Arc<AtomicU32>) {
     let home = Home::new(home);
     let settings = home.settings().unwrap().unwrap();
     let inner = open_element(&home, device, &settings).unwrap();
@@ -72,7 +72,7 @@ fn state(overview: &Overview) -> impl PartialEq + std::fmt::Debug + use<> {
 }
 
 /// How many commands an order takes.
-fn commands(home: &Path, device: &Path, order: &Order) -> u32 {
+fn commands(home: &Path, device: &Device, order: &Order) -> u32 {
     (1..)
         .find(|left| {
             let copied = home.with_extension(left.to_string());
@@ -114,7 +114,7 @@ fn every_offline_operation_survives_every_cut() {
         Operation::Confirm { receipt: read("receipt.cbor") },
         Operation::Reclaim { decline: read("decline.cbor") },
     ];
-    let device = world.path("device");
+    let device = Device::new(world.path("device"));
     let mut cuts = 0;
     for (number, operation) in operations.into_iter().enumerate() {
         let out = world.path(&format!("out{number}.cbor"));
@@ -179,7 +179,7 @@ fn a_message_whose_folder_is_gone_is_put_into_the_home() {
     world.wallet("anna", "", "100.00");
     world.wallet("ben", "", "0");
     world.offline("wallet --home ben request 5 --out request.cbor").ok();
-    let device = world.path("device");
+    let device = Device::new(world.path("device"));
     let folder = world.path("usb-stick");
     std::fs::create_dir(&folder).unwrap();
     let pay = Operation::Pay { request: message(&world, "request.cbor"), amount: None };
@@ -203,7 +203,7 @@ fn an_interrupted_payment_that_takes_a_pin_is_not_made_behind_anybodys_back() {
     world.offline("wallet --home ben request 60 --out request.cbor").ok();
     let pay = Operation::Pay { request: message(&world, "request.cbor"), amount: None };
     let order = Order { out: Some(world.path("p.cbor")), ..Order::new(pay) };
-    let (mut wallet, _) = open_cut(&world.path("anna"), &world.path("device"), 0, false);
+    let (mut wallet, _) = open_cut(&world.path("anna"), &Device::new(world.path("device")), 0, false);
     assert!(wallet.perform(order).is_err());
     drop(wallet);
     world.offline("wallet --home anna show").ok().says("payment was not made, and nothing moved: error 403");
@@ -257,7 +257,7 @@ type Act = fn(&mut Wallet, &dyn Operator) -> Result<Option<Done>, WalletError>;
 fn every_online_operation_survives_every_cut() {
     let world = World::new();
     world.wallet("anna", "--counter file", "0");
-    let device = world.path("device");
+    let device = Device::new(world.path("device"));
     let home = world.path("anna");
     let fund: Act = |wallet, operator| wallet.fund(Amount::new(300).unwrap(), None, operator).map(Some);
     let defund: Act = |wallet, operator| {
@@ -351,15 +351,17 @@ fn an_answer_to_an_enrolment_may_be_lost() {
                 after,
                 lost: Cell::new(0),
             };
-            assert!(Wallet::enrol(&home, &world.path("device"), &new, &lossy).is_err());
+            assert!(Wallet::enrol(&home, &Device::new(world.path("device")), &new, &lossy).is_err());
             let operator = HttpOperator::new(&world.url);
             // The key has signed what it is for, if there is one: nothing else is asked for with it.
             if left > 1 {
                 let other = counterfoil_wallet::NewHome { account: "b".into(), ..new.clone() };
-                let error = Wallet::enrol(&home, &world.path("device"), &other, &operator).unwrap_err();
+                let error =
+                    Wallet::enrol(&home, &Device::new(world.path("device")), &other, &operator).unwrap_err();
                 assert!(error.to_string().contains("another account"), "{error}");
             }
-            let (mut wallet, done) = Wallet::enrol(&home, &world.path("device"), &new, &operator).unwrap();
+            let (mut wallet, done) =
+                Wallet::enrol(&home, &Device::new(world.path("device")), &new, &operator).unwrap();
             assert!(matches!(done.outcome, Outcome::Enrolled(_)));
             wallet.acknowledge();
             wallet.fund(Amount::new(100).unwrap(), None, &operator).unwrap();
@@ -374,7 +376,7 @@ fn a_payment_whose_file_cannot_be_written_is_told_and_never_made_twice() {
     world.wallet("anna", "", "100.00");
     world.wallet("ben", "", "0");
     world.offline("wallet --home ben request --standing --out s.cbor").ok();
-    let device = world.path("device");
+    let device = Device::new(world.path("device"));
     // Something takes the place of the file between the check and the write, as a full disk would.
     struct Blocking {
         inner: Box<dyn Element>,

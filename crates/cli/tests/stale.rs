@@ -10,7 +10,7 @@ use common::World;
 use counterfoil_wallet::operation::Outcome;
 use counterfoil_wallet::sync::NewWallet;
 use counterfoil_wallet::{
-    Counter, Freshness, Home, HttpOperator, Kind, NewHome, Operator, OperatorError, Scheme, Wallet,
+    Counter, Device, Freshness, Home, HttpOperator, Kind, NewHome, Operator, OperatorError, Scheme, Wallet,
     WalletError,
 };
 use counterfoil_wire::Algorithm;
@@ -173,7 +173,7 @@ fn a_stale_copy_is_as_it_was_until_there_is_a_challenge_to_answer() {
     };
     let before = files();
     let operator = NoChallenge(HttpOperator::new(&world.url));
-    let (home, device) = (Home::new(world.path("anna")), world.path("device"));
+    let (home, device) = (Home::new(world.path("anna")), Device::new(world.path("device")));
     Wallet::enrol_anew(&home, &device, &new_home(&world), &operator).unwrap_err();
     assert_eq!(files(), before);
 }
@@ -185,7 +185,7 @@ fn a_replacement_that_was_cut_off_goes_on_with_the_same_key() {
     let inner = HttpOperator::new(&world.url);
     let operator = CutOff { inner, answers: Cell::new(0), seen: RefCell::default() };
     let new = new_home(&world);
-    let (home, device) = (Home::new(world.path("anna")), world.path("device"));
+    let (home, device) = (Home::new(world.path("anna")), Device::new(world.path("device")));
     for _ in 0..2 {
         let cut = Wallet::enrol_anew(&home, &device, &new, &operator);
         assert!(matches!(cut, Err(WalletError::Operator(OperatorError::Unreachable { .. }))));

@@ -31,7 +31,9 @@ pub mod vault;
 pub mod virtual_se;
 
 pub use binding::{Binding, ImageId};
-pub use counter::{Counter, CounterKind, FileCounter, NoCounter};
+pub use counter::{
+    Counter, CounterKind, FileCounter, NoCounter, PlatformCounter, PlatformCounting, TpmCounter,
+};
 pub use element::{Element, NativeElement};
 pub use medium::{DiskMedium, Medium};
 pub use native::{CounterChoice, NativeHost, OpenError, open_host, open_native};

@@ -1,13 +1,16 @@
 //! The TA's world on an ordinary computer: a sealed store, the system's randomness and clock.
 
 use crate::binding::Binding;
-use crate::counter::{Counter, CounterError, FileCounter, NoCounter};
+use crate::counter::{
+    Counter, CounterError, FileCounter, NoCounter, PlatformCounter, PlatformCounting, TpmCounter,
+};
 use crate::durable;
 use crate::medium::{DiskMedium, DiskOpenError, Medium};
 use crate::store::{SealedStore, StoreOpenError};
 use crate::vault::{DeviceFolder, KeyVault, VaultError};
 use counterfoil_ta::env::{Env, Freshness};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{fmt, fs, io};
 
@@ -111,14 +114,40 @@ impl<M> fmt::Debug for NativeHost<M> {
     }
 }
 
-/// What a native wallet is to be protected from rollback by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What a wallet is to be protected from rollback by.
+#[derive(Clone, Default)]
 pub enum CounterChoice {
     /// Nothing on the device.
     #[default]
     None,
     /// A file in the device folder.
     File,
+    /// A counter of the TPM 2.0 at this path: a resource manager's device, or an emulator's socket.
+    Tpm(PathBuf),
+    /// A counter that the platform keeps.
+    Platform(Arc<dyn PlatformCounting>),
+}
+
+impl CounterChoice {
+    fn open(&self, device: &DeviceFolder, label: &str) -> Result<Box<dyn Counter>, CounterError> {
+        Ok(match self {
+            Self::None => Box::new(NoCounter),
+            Self::File => Box::new(FileCounter::open(device, label)?),
+            Self::Tpm(path) => Box::new(TpmCounter::open(path, device, label)?),
+            Self::Platform(platform) => Box::new(PlatformCounter::open(platform.clone(), label)?),
+        })
+    }
+}
+
+impl fmt::Debug for CounterChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::File => "File",
+            Self::Tpm(_) => "Tpm(..)",
+            Self::Platform(_) => "Platform(..)",
+        })
+    }
 }
 
 /// Why a native wallet could not be opened.
@@ -173,7 +202,7 @@ pub fn open_native(
     home: &Path,
     device: &Path,
     label: &str,
-    counter: CounterChoice,
+    counter: &CounterChoice,
 ) -> Result<NativeHost, OpenError> {
     open_host(home, device, Binding::native(label), counter)
 }
@@ -187,7 +216,7 @@ pub fn open_host(
     home: &Path,
     device: &Path,
     binding: Binding,
-    counter: CounterChoice,
+    counter: &CounterChoice,
 ) -> Result<NativeHost, OpenError> {
     let label = binding.label.clone();
     let resolve = |path: &Path| {
@@ -202,10 +231,7 @@ pub fn open_host(
     // The lock comes first: a second command must not read a counter that the first is about to advance.
     let medium = DiskMedium::open(&home, LOCK_WAIT)?;
     let vault = DeviceFolder::open(&device)?;
-    let counter: Box<dyn Counter> = match counter {
-        CounterChoice::None => Box::new(NoCounter),
-        CounterChoice::File => Box::new(FileCounter::open(&vault, &label)?),
-    };
+    let counter = counter.open(&vault, &label)?;
     let store = SealedStore::open(medium, counter, vault.sealing_key(&label)?, binding)?;
     Ok(NativeHost::new(store))
 }

@@ -42,6 +42,12 @@ pub enum WalletError {
         /// The device folder.
         device: PathBuf,
     },
+    /// The home's counter is the platform's, and no platform was given.
+    #[error("the platform keeps this wallet's counter, and it cannot be reached from here")]
+    NoPlatformCounter,
+    /// The platform did not attest to the wallet's counter.
+    #[error("the platform does not attest to the wallet's counter: {0}")]
+    Attestation(String),
     /// A part of the home is missing, and the rest is of no use without it.
     #[error("{} is missing from this home, which once held an enrolled wallet", missing.display())]
     HomeIncomplete {
@@ -146,6 +152,8 @@ impl WalletError {
             Self::Element(OpenError::Store(StoreOpenError::OtherDevice)) | Self::NoDevice { .. } => {
                 "OtherDevice"
             }
+            Self::Element(OpenError::Counter(_)) | Self::NoPlatformCounter => "Counter",
+            Self::Attestation(_) => "Attestation",
             Self::Element(OpenError::Vault(_)) => "DeviceKey",
             Self::Element(OpenError::Home(_)) => "HomeUnusable",
             Self::Element(_) => "Element",
@@ -213,6 +221,11 @@ impl WalletError {
             Self::NoDevice { .. } | Self::Element(OpenError::Store(StoreOpenError::OtherDevice)) => {
                 Some("give the device folder of the enrolment, with --device or COUNTERFOIL_DEVICE")
             }
+            Self::Element(OpenError::Counter(_)) => Some(
+                "see to the counter that the message names, with --tpm or COUNTERFOIL_TPM where that is a TPM; nothing has changed",
+            ),
+            Self::NoPlatformCounter => Some("use the application that enrolled the wallet"),
+            Self::Attestation(_) => Some("try again; the enrolment goes on where it was"),
             Self::Element(OpenError::Vault(_)) => {
                 Some("put the device folder in order; the wallet is as it was")
             }

@@ -13,7 +13,6 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use counterfoil_tre::CounterChoice;
 use counterfoil_wire::cert::Grade;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -58,23 +57,22 @@ pub enum Counter {
     None,
     /// A file in the device folder.
     File,
+    /// A counter of the device's TPM 2.0.
+    Tpm,
+    /// A counter that the platform keeps for the application.
+    Platform,
 }
 
 impl Counter {
-    /// The same choice, as the element understands it.
-    pub(crate) const fn choice(self) -> CounterChoice {
-        match self {
-            Self::None => CounterChoice::None,
-            Self::File => CounterChoice::File,
-        }
-    }
-
-    /// The grade that an element with this counter may claim in a home of this kind.
-    pub const fn grade(self, kind: Kind) -> Grade {
+    /// The grade that an element with this counter claims in a home of this kind. A scheme that is no sandbox wants
+    /// evidence for a counter that cannot be copied, and a TPM has none to give.
+    pub const fn grade(self, kind: Kind, sandbox: bool) -> Grade {
         match (kind, self) {
             (Kind::Terminal, _) => Grade::Terminal,
+            (Kind::Wallet, Self::Platform) => Grade::VirtualSeBound,
+            (Kind::Wallet, Self::Tpm) if sandbox => Grade::VirtualSeBound,
             // A counter that can be copied with the state keeps a careless copy out, and binds nothing to a device.
-            (Kind::Wallet, Self::None | Self::File) => Grade::VirtualSe,
+            (Kind::Wallet, Self::None | Self::File | Self::Tpm) => Grade::VirtualSe,
         }
     }
 }

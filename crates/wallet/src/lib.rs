@@ -7,6 +7,7 @@
 //! | module | noun |
 //! |---|---|
 //! | [`home`] | the folder of one wallet |
+//! | [`device`] | what of the device a home hangs on |
 //! | [`operation`] | what can be ordered, how it is remembered while under way, what comes of it |
 //! | [`wallet`] | a wallet between two devices; no network |
 //! | [`online`] | a wallet and its operator |
@@ -16,9 +17,9 @@
 //! | [`amounts`] | amounts as people write them |
 //!
 //! ```no_run
-//! use counterfoil_wallet::{Home, Operation, Order, Wallet};
+//! use counterfoil_wallet::{Device, Home, Operation, Order, Wallet};
 //! # fn main() -> Result<(), counterfoil_wallet::WalletError> {
-//! let mut wallet = Wallet::open(&Home::new("alice"), "device".as_ref())?;
+//! let mut wallet = Wallet::open(&Home::new("alice"), &Device::new("device"))?;
 //! let request = counterfoil_wallet::channel::file::read_message("request.png")?;
 //! let pay = Operation::Pay { request, amount: None };
 //! let done = wallet.perform(Order { out: Some("payment.png".into()), ..Order::new(pay) })?;
@@ -29,6 +30,7 @@
 
 pub mod amounts;
 pub mod channel;
+pub mod device;
 pub mod error;
 pub mod home;
 pub mod online;
@@ -41,6 +43,7 @@ pub mod wallet;
 pub use counterfoil_ta::api::{Overview, PaymentRow, PaymentState, Pin, RequestRow};
 pub use counterfoil_ta::env::Freshness;
 pub use counterfoil_tre::{CounterKind, Element, Image};
+pub use device::Device;
 pub use error::{OperatorError, Problem, WalletError};
 pub use home::{Counter, Home, Host, Kind, Settings};
 pub use online::{NewHome, root_fingerprint};

@@ -3,23 +3,21 @@
 //! Every exchange can be cut off anywhere. What is sent is signed once and sent again as it was until it is answered;
 //! the operator answers the same bytes alike; a settlement that was applied changes nothing the second time.
 
-use std::path::Path;
-
 use counterfoil_ta::api::{Command, Pin, Reply};
 use counterfoil_ta::env::Freshness;
-use counterfoil_tre::APPLICATION;
-use counterfoil_trust::{enrolment_binding, key_id, open};
+use counterfoil_trust::{enrolment_binding, key_id, open, sha256};
 use counterfoil_wire::cert::{Name, RootCert};
 use counterfoil_wire::element::ElementStatement;
 use counterfoil_wire::sync::{Enrolment, Settlement, Standing};
 use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Nonce, Reference};
 
+use crate::device::Device;
 use crate::error::{OperatorError, WalletError};
 use crate::home::{Counter, FORMAT, Home, Host, Kind, REPLACED_FILE, Settings};
 use crate::operation::{
     Defunded, Done, Enrolled, Finished, Funded, Operation, Order, Outcome, Pending, Replaced, SyncReport,
 };
-use crate::sync::{NewWallet, Operator};
+use crate::sync::{NewWallet, Operator, Scheme};
 use crate::wallet::{LAST_OFFLINE, PENDING_OFFLINE, PENDING_ONLINE, Wallet, open_element, rules_file};
 
 /// One round settles what was pending, a second one what came after it. A third would settle nothing.
@@ -66,7 +64,7 @@ impl Wallet {
     /// After a refusal the home is empty again.
     pub fn enrol(
         home: &Home,
-        device: &Path,
+        device: &Device,
         new: &NewHome,
         operator: &dyn Operator,
     ) -> Result<(Self, Done), WalletError> {
@@ -83,7 +81,7 @@ impl Wallet {
 
     fn enrol_once(
         home: &Home,
-        device: &Path,
+        device: &Device,
         new: &NewHome,
         operator: &dyn Operator,
     ) -> Result<(Self, Done), WalletError> {
@@ -95,8 +93,8 @@ impl Wallet {
         {
             return Ok(ended);
         }
-        let root = trusted_scheme(new, operator)?;
-        let found = root_fingerprint(&root);
+        let scheme = trusted_scheme(new, operator)?;
+        let found = root_fingerprint(&scheme.root);
         let settings = match begun {
             Some(begun) => begun,
             None => home.found_with(new_settings(new, &found)?)?,
@@ -105,7 +103,7 @@ impl Wallet {
         home.write_json(PENDING_ONLINE, &Pending::of(&Order::new(Operation::Enrol {}))?)?;
         let element = open_element(home, device, &settings)?;
         let mut wallet = Self::with_element(home.clone(), settings, element);
-        match wallet.enrol_with(new, root, operator) {
+        match wallet.enrol_with(new, &scheme, device, operator) {
             Ok(()) => {}
             Err(error) => {
                 if ends_enrolment(&error) {
@@ -129,13 +127,13 @@ impl Wallet {
     /// the fresh key is there the stale copy is as it was.
     pub fn enrol_anew(
         home: &Home,
-        device: &Path,
+        device: &Device,
         new: &NewHome,
         operator: &dyn Operator,
     ) -> Result<(Self, Done), WalletError> {
         home.check_complete()?;
         let Some(settings) = home.settings()? else { return Self::enrol(home, device, new, operator) };
-        if !counterfoil_tre::DeviceFolder::has_key(device) && !home.was_enrolled() {
+        if !device.has_key() && !home.was_enrolled() {
             return Self::enrol(home, device, new, operator);
         }
         let mut old = Self::open_kind(home, device, new.kind)?;
@@ -145,7 +143,7 @@ impl Wallet {
             return Self::enrol(home, device, new, operator);
         }
         let scheme = trusted_scheme(new, operator)?;
-        check_same_enrolment(&settings, new, &root_fingerprint(&scheme))?;
+        check_same_enrolment(&settings, new, &root_fingerprint(&scheme.root))?;
         let challenge = operator.challenge()?;
         match old.overview() {
             Ok(overview) => {
@@ -159,7 +157,7 @@ impl Wallet {
         home.remove(PENDING_OFFLINE)?;
         home.remove(LAST_OFFLINE)?;
         home.write_json(PENDING_ONLINE, &Pending::of(&Order::new(Operation::Enrol {}))?)?;
-        old.message(&old.enrol_command(new, scheme, challenge))?;
+        old.message(&old.enrol_command(new, &scheme, device, challenge))?;
         // Opened again, the store is proven to be the newest.
         drop(old);
         Self::enrol(home, device, new, operator)
@@ -168,10 +166,10 @@ impl Wallet {
     /// The wallet of an enrolment that was cut off when all was done but showing it.
     fn enrolled_before(
         home: &Home,
-        device: &Path,
+        device: &Device,
         new: &NewHome,
     ) -> Result<Option<(Self, Done)>, WalletError> {
-        if !counterfoil_tre::DeviceFolder::has_key(device) && !home.was_enrolled() {
+        if !device.has_key() && !home.was_enrolled() {
             // Cut off before there was a key.
             return Ok(None);
         }
@@ -200,19 +198,23 @@ impl Wallet {
     fn enrol_with(
         &mut self,
         new: &NewHome,
-        root: RootCert,
+        scheme: &Scheme,
+        device: &Device,
         operator: &dyn Operator,
     ) -> Result<(), WalletError> {
-        let (enrolment, _) = self.message(&self.enrol_command(new, root, operator.challenge()?))?;
+        let command = self.enrol_command(new, scheme, device, operator.challenge()?);
+        let (enrolment, _) = self.message(&command)?;
         // One that was begun before and not answered is told again as it was, and the operator would refuse it now.
         if open::<Enrolment>(&enrolment)?.body.binding != binding(new) {
             return Err(WalletError::OtherEnrolment { differs: "account or activation code" });
         }
+        let attestation = device.attest(new.counter, &self.settings.label, &sha256(&enrolment))?;
         let settlement = operator.enrol(&NewWallet {
             psp: &new.psp,
             account: &new.account,
             activation_code: new.activation_code.as_deref(),
             enrolment: &enrolment,
+            attestation: attestation.as_deref(),
         })?;
         self.settle(settlement).map(|_| ())
     }
@@ -413,22 +415,22 @@ impl Wallet {
         }
     }
 
-    fn enrol_command(&self, new: &NewHome, root: RootCert, challenge: Nonce) -> Command {
+    fn enrol_command(&self, new: &NewHome, scheme: &Scheme, device: &Device, challenge: Nonce) -> Command {
         Command::Enrol {
             es256: new.algorithm == Algorithm::Es256,
-            grade: new.counter.grade(new.kind),
+            grade: new.counter.grade(new.kind, scheme.sandbox),
             name: new.name.clone(),
             pin: new.pin.clone(),
-            root,
+            root: scheme.root.clone(),
             binding: binding(new),
-            element: self.element_statement(challenge),
+            element: self.element_statement(device, challenge),
         }
     }
 
     /// What the element is, in answer to the operator's challenge.
-    fn element_statement(&self, challenge: Nonce) -> ElementStatement {
+    fn element_statement(&self, device: &Device, challenge: Nonce) -> ElementStatement {
         let native = ElementStatement::native(self.element.counter_kind(), challenge);
-        let application = counterfoil_wire::Digest(APPLICATION);
+        let application = device.application();
         match self.element.image() {
             Some(image) => {
                 ElementStatement { image: image.hash, image_version: image.version, application, ..native }
@@ -455,15 +457,15 @@ fn binding(new: &NewHome) -> counterfoil_wire::Digest {
     enrolment_binding(&new.psp, &new.account, new.activation_code.as_deref())
 }
 
-/// The operator's root, if it is the one to be trusted.
-fn trusted_scheme(new: &NewHome, operator: &dyn Operator) -> Result<RootCert, WalletError> {
-    let root = operator.scheme()?.root;
+/// The operator's scheme, if its root is the one to be trusted.
+fn trusted_scheme(new: &NewHome, operator: &dyn Operator) -> Result<Scheme, WalletError> {
+    let scheme = operator.scheme()?;
     match &new.root {
-        Some(trusted) if *trusted != root => {
-            let (found, trusted) = (root_fingerprint(&root), root_fingerprint(trusted));
+        Some(trusted) if *trusted != scheme.root => {
+            let (found, trusted) = (root_fingerprint(&scheme.root), root_fingerprint(trusted));
             Err(WalletError::OtherRoot { found, trusted })
         }
-        _ => Ok(root),
+        _ => Ok(scheme),
     }
 }
 

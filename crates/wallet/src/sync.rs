@@ -62,6 +62,8 @@ pub struct NewWallet<'a> {
     pub activation_code: Option<&'a str>,
     /// The enrolment message.
     pub enrolment: &'a [u8],
+    /// What a platform attests of the wallet's counter for the SHA-256 of the enrolment: certificates as DER, the leaf first.
+    pub attestation: Option<&'a [Vec<u8>]>,
 }
 
 /// The operator's HTTP API.
@@ -102,6 +104,9 @@ struct EnrolmentAsked<'a> {
     activation_code: Option<&'a str>,
     #[serde(with = "hex::serde")]
     enrolment: &'a [u8],
+    /// In hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attestation: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -242,8 +247,9 @@ impl Operator for HttpOperator {
     }
 
     fn enrol(&self, new: &NewWallet<'_>) -> Result<Vec<u8>, OperatorError> {
-        let NewWallet { psp, account, activation_code, enrolment } = *new;
-        let body = EnrolmentAsked { psp, account, activation_code, enrolment };
+        let NewWallet { psp, account, activation_code, enrolment, attestation } = *new;
+        let attestation = attestation.map(|chain| chain.iter().map(hex::encode).collect());
+        let body = EnrolmentAsked { psp, account, activation_code, enrolment, attestation };
         let answer: SettlementAnswer = self.post("/v1/enrolments", Some(enrolment), &body)?;
         Ok(answer.settlement)
     }

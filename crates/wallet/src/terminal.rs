@@ -1,10 +1,11 @@
 //! A merchant's acceptor without a tamper resistant element: it asks, takes, declines and claims, and cannot pay.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use counterfoil_ta::api::Overview;
 use counterfoil_wire::{Amount, Currency, Reference};
 
+use crate::device::Device;
 use crate::error::WalletError;
 use crate::home::{Home, Kind, Settings};
 use crate::online::NewHome;
@@ -17,11 +18,11 @@ use crate::wallet::Wallet;
 pub struct Terminal(Wallet);
 
 impl Terminal {
-    /// Opens the terminal in `home`, sealed by the device folder `device`.
+    /// Opens the terminal in `home` on `device`.
     ///
     /// # Errors
     /// As [`Wallet::open`].
-    pub fn open(home: &Home, device: &Path) -> Result<Self, WalletError> {
+    pub fn open(home: &Home, device: &Device) -> Result<Self, WalletError> {
         Wallet::open_kind(home, device, Kind::Terminal).map(Self)
     }
 
@@ -31,7 +32,7 @@ impl Terminal {
     /// As [`Wallet::enrol`].
     pub fn enrol(
         home: &Home,
-        device: &Path,
+        device: &Device,
         new: &NewHome,
         operator: &dyn Operator,
     ) -> Result<(Self, Done), WalletError> {
@@ -46,7 +47,7 @@ impl Terminal {
     /// As [`Wallet::enrol_anew`].
     pub fn enrol_anew(
         home: &Home,
-        device: &Path,
+        device: &Device,
         new: &NewHome,
         operator: &dyn Operator,
     ) -> Result<(Self, Done), WalletError> {

@@ -22,7 +22,7 @@ use counterfoil_ta::env::{Env, Freshness};
 use counterfoil_tre::virtual_se::interpreter::Interpreter;
 use counterfoil_tre::virtual_se::vm::Limits;
 use counterfoil_tre::{
-    Binding, CounterKind, Element, Image, NativeElement, StartError, VirtualSe, open_host,
+    Binding, CounterKind, Element, Image, ImageId, NativeElement, StartError, VirtualSe, open_host,
 };
 use counterfoil_trust::open;
 use counterfoil_wire::cert::Name;
@@ -33,6 +33,7 @@ use counterfoil_wire::rules::Rules;
 use counterfoil_wire::{Amount, Bytes, Code, Currency, Digest, KeyId, Wire};
 
 use crate::channel::{ChannelError, file};
+use crate::device::Device;
 use crate::error::WalletError;
 use crate::home::{Home, Host, Kind, Settings};
 use crate::operation::{
@@ -68,23 +69,23 @@ impl std::fmt::Debug for Wallet {
 }
 
 impl Wallet {
-    /// Opens the wallet in `home`, sealed by the device folder `device`.
+    /// Opens the wallet in `home` on `device`.
     ///
     /// # Errors
     /// [`Code::NotEnrolled`] if no enrolment was begun there, [`WalletError::OtherKind`] for a terminal, and what the
     /// element says.
-    pub fn open(home: &Home, device: &Path) -> Result<Self, WalletError> {
+    pub fn open(home: &Home, device: &Device) -> Result<Self, WalletError> {
         Self::open_kind(home, device, Kind::Wallet)
     }
 
-    pub(crate) fn open_kind(home: &Home, device: &Path, kind: Kind) -> Result<Self, WalletError> {
+    pub(crate) fn open_kind(home: &Home, device: &Device, kind: Kind) -> Result<Self, WalletError> {
         home.check_complete()?;
         let settings = home.settings()?.ok_or(WalletError::Refused(Code::NotEnrolled.into()))?;
         if settings.kind != kind {
             return Err(WalletError::OtherKind { holds: settings.kind.name(), wanted: kind.name() });
         }
-        if !counterfoil_tre::DeviceFolder::has_key(device) {
-            return Err(WalletError::NoDevice { device: device.into() });
+        if !device.has_key() {
+            return Err(WalletError::NoDevice { device: device.folder().into() });
         }
         let element = open_element(home, device, &settings)?;
         home.sweep();
@@ -438,7 +439,7 @@ impl Wallet {
 /// [`WalletError::Element`], [`WalletError::Start`].
 pub fn open_element(
     home: &Home,
-    device: &Path,
+    device: &Device,
     settings: &Settings,
 ) -> Result<Box<dyn Element>, WalletError> {
     // Before anything is opened: an image that may not run must not be a reason to touch the state.
@@ -446,11 +447,10 @@ pub fn open_element(
         Host::VirtualSe => Some(Image::shipped().map_err(StartError::from)?),
         Host::Native => None,
     };
-    let mut binding = Binding::native(&settings.label);
-    if let Some(image) = &image {
-        binding.image = image.id();
-    }
-    let host = open_host(home.dir(), device, binding, settings.counter.choice())?;
+    let image_id = image.as_ref().map_or(ImageId::NATIVE, Image::id);
+    let binding =
+        Binding { label: settings.label.clone(), application: device.application().0, image: image_id };
+    let host = open_host(home.dir(), device.folder(), binding, &device.counter(settings.counter)?)?;
     let counter_kind = host.store().counter_kind();
     Ok(match image {
         Some(image) => {

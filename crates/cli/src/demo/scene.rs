@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use counterfoil_wallet::channel::file;
 use counterfoil_wallet::operation::{Accepted, Learnt, Paid};
 use counterfoil_wallet::{
-    Counter, Done, Home, Host, HttpOperator, Kind, NewHome, Operation, Order, Outcome, Overview, Pin,
-    SyncReport, Terminal, Wallet,
+    Counter, Device, Done, Freshness, Home, Host, HttpOperator, Kind, NewHome, Operation, Order, Outcome,
+    Overview, Pin, SyncReport, Terminal, Wallet,
 };
 use counterfoil_wire::cert::Name;
 use counterfoil_wire::{Algorithm, Amount, Code, Digest};
@@ -103,6 +103,7 @@ impl Actor {
         psp: &str,
         kind: Kind,
         algorithm: Algorithm,
+        counter: Counter,
     ) -> Result<Self> {
         let actor = Self { name, algorithm, dir: dir.join(name), messages: dir.join("messages"), kind };
         let shown = if kind == Kind::Terminal { name } else { "" };
@@ -114,7 +115,7 @@ impl Actor {
             activation_code: None,
             algorithm,
             name: Name::new(shown).context("a display name")?,
-            counter: Counter::None,
+            counter,
             host: Host::VirtualSe,
             pin: (kind == Kind::Wallet).then(pin),
             root: None,
@@ -132,8 +133,8 @@ impl Actor {
         Home::new(self.dir.join("home"))
     }
 
-    fn device(&self) -> PathBuf {
-        self.dir.join("device")
+    fn device(&self) -> Device {
+        Device::new(self.dir.join("device"))
     }
 
     /// Opens the sealed home, does one thing, and closes it, as one command of a person would.
@@ -159,6 +160,10 @@ impl Actor {
 
     pub fn overview(&self) -> Result<Overview> {
         self.with(Wallet::overview)
+    }
+
+    pub fn freshness(&self) -> Result<Freshness> {
+        self.with(|wallet| Ok(wallet.freshness()))
     }
 
     fn perform(&self, operation: Operation, message: Option<&str>) -> Result<Done> {
@@ -248,9 +253,9 @@ impl Actor {
         self.with(|wallet| wallet.sync(&operator.client()))
     }
 
-    /// A copy of the home, as anybody with the phone's storage can make.
-    pub fn copy_home(&self) -> Result<PathBuf> {
-        let copy = self.dir.join("copy");
+    /// A copy of the home under a name, as anybody with the phone's storage can make.
+    pub fn copy_home(&self, name: &str) -> Result<PathBuf> {
+        let copy = self.dir.join(name);
         copy_folder(self.home().dir(), &copy)?;
         Ok(copy)
     }

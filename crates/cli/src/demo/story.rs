@@ -1,13 +1,13 @@
 //! The story, step by step. What each step promises is checked where it happens.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use counterfoil_operator::Reason;
 use counterfoil_rail::SimulatedRail;
 use counterfoil_wallet::amounts::{currency_code, format_amount};
 use counterfoil_wallet::operation::Paid;
-use counterfoil_wallet::{Kind, PaymentState};
+use counterfoil_wallet::{Counter, Freshness, Kind, PaymentState};
 use counterfoil_wire::bundle::Bundle;
 use counterfoil_wire::header::Envelope;
 use counterfoil_wire::lists::{RevocationList, TrustList, from_gaps};
@@ -20,7 +20,7 @@ use super::scene::{Actor, OperatorProcess, Taken, refusal};
 use super::{Bytes, PaymentLine, Report, Teller, WalletLine};
 
 /// How many steps are told.
-pub const STEPS: usize = 14;
+pub const STEPS: usize = 15;
 
 const CURRENCY: Currency = Currency::EUR;
 
@@ -45,6 +45,8 @@ struct Play<'a> {
     flows: Flows,
     files: usize,
     issuer_bytes: usize,
+    /// Bob's home, from before he paid Carol.
+    bobs_copy: PathBuf,
 }
 
 /// Tells it all in the folder `dir`.
@@ -52,11 +54,13 @@ pub fn tell(dir: &Path, teller: &mut Teller) -> Result<Report> {
     let mut operator = OperatorProcess::init(dir, now_s())?;
     operator.start()?;
     teller.step("Three people and a café join");
-    let join = |name, psp, kind, algorithm| Actor::enrol(dir, &operator, name, psp, kind, algorithm);
-    let alice = join("Alice", "alpha", Kind::Wallet, Algorithm::EdDsa)?;
-    let bob = join("Bob", "beta", Kind::Wallet, Algorithm::Es256)?;
-    let carol = join("Carol", "beta", Kind::Wallet, Algorithm::EdDsa)?;
-    let cafe = join("Café Blau", "alpha", Kind::Terminal, Algorithm::Es256)?;
+    let join = |name, psp, kind, algorithm, counter| {
+        Actor::enrol(dir, &operator, name, psp, kind, algorithm, counter)
+    };
+    let alice = join("Alice", "alpha", Kind::Wallet, Algorithm::EdDsa, Counter::None)?;
+    let bob = join("Bob", "beta", Kind::Wallet, Algorithm::Es256, Counter::File)?;
+    let carol = join("Carol", "beta", Kind::Wallet, Algorithm::EdDsa, Counter::None)?;
+    let cafe = join("Café Blau", "alpha", Kind::Terminal, Algorithm::Es256, Counter::None)?;
     teller.say(
         "Wallets of Alice (alpha, EdDSA), Bob (beta, ES256) and Carol (beta, EdDSA), each in its own sealed",
     );
@@ -73,6 +77,7 @@ pub fn tell(dir: &Path, teller: &mut Teller) -> Result<Report> {
         flows: Flows::default(),
         files: 0,
         issuer_bytes: 0,
+        bobs_copy: PathBuf::new(),
     };
     play.fund()?;
     play.go_offline();
@@ -83,6 +88,7 @@ pub fn tell(dir: &Path, teller: &mut Teller) -> Result<Report> {
     play.torn_and_sent_again()?;
     play.a_limit_refuses()?;
     play.alice_spends_twice()?;
+    play.a_counter_refuses_bob()?;
     play.payees_meet()?;
     play.news_rides_along()?;
     play.everybody_syncs()?;
@@ -190,6 +196,7 @@ impl Play<'_> {
 
     fn bob_pays_carol(&mut self) -> Result<()> {
         self.teller.step("Bob pays Carol out of what he received");
+        self.bobs_copy = self.bob.copy_home("copy")?;
         self.whole_payment('B', 'C', 4_500)?;
         let left = self.bob.overview()?;
         self.teller
@@ -280,7 +287,7 @@ impl Play<'_> {
 
     fn alice_spends_twice(&mut self) -> Result<()> {
         self.teller.step("Alice turns thief: she copies her phone, and spends the same money twice");
-        let copy = self.alice.copy_home()?;
+        let copy = self.alice.copy_home("copy")?;
         for letter in ['B', 'C'] {
             let names = ["request", "payment", "receipt"].map(|what| self.file(what));
             let payee = self.actor(letter);
@@ -301,6 +308,32 @@ impl Play<'_> {
         ));
         self.teller
             .say("Her element has no counter (its certificate says so), so each payee alone cannot know.");
+        Ok(())
+    }
+
+    fn a_counter_refuses_bob(&mut self) -> Result<()> {
+        self.teller.step("Bob tries the same, and his own phone refuses: it has a counter");
+        let names = ["request", "payment"].map(|what| self.file(what));
+        let (before, newest) = (self.bob.overview()?, self.bob.copy_home("newest")?);
+        let request = self.carol.request(Some(eur(4_500)), &names[0])?;
+        self.bob.roll_back(&self.bobs_copy)?;
+        let code = refusal(self.bob.pay(&request, None, &names[1]))?;
+        self.teller.promise(code == Some(Code::StaleState), "the older copy is refused on the device");
+        self.teller.promise(self.bob.freshness()? == Freshness::Stale, "the device knows that it is older");
+        self.bob.roll_back(&newest)?;
+        let untouched = self.bob.overview()? == before && self.bob.freshness()? == Freshness::Proven;
+        self.teller.promise(untouched, "the newest state goes on");
+        if let Some(code) = code {
+            self.teller.say(format!(
+                "The {} that he paid to Carol are in the copy, and cannot be paid again: error {}.",
+                money(eur(4_500)),
+                code.number()
+            ));
+        }
+        self.teller.say(
+            "His counter is a file beside the device's key, so it stops who copies the home alone; a counter",
+        );
+        self.teller.say("in a TPM or of the phone's keystore stops who copies everything.");
         Ok(())
     }
 

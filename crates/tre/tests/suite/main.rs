@@ -4,5 +4,7 @@
 mod counter;
 mod model;
 mod native;
+#[cfg(unix)]
+mod ports;
 mod power_cut;
 mod tamper;

@@ -29,9 +29,11 @@ fn a_wallet_lives_from_command_to_command() {
     for choice in [CounterChoice::None, CounterChoice::File] {
         let f = folders();
         for n in 0..4u8 {
-            let mut host = open_native(&f.home, &f.device, "w", choice).unwrap();
-            let freshness =
-                if choice == CounterChoice::File { Freshness::Proven } else { Freshness::Unprovable };
+            let mut host = open_native(&f.home, &f.device, "w", &choice).unwrap();
+            let freshness = match choice {
+                CounterChoice::None => Freshness::Unprovable,
+                _ => Freshness::Proven,
+            };
             assert_eq!(host.freshness(), freshness);
             assert_eq!(host.store().get(b"n").unwrap(), n.checked_sub(1).map(|n| vec![n]));
             host.store_mut().commit(&put("n", &[n])).unwrap();
@@ -50,7 +52,7 @@ fn a_wallet_lives_from_command_to_command() {
 #[test]
 fn a_home_copied_back_is_stale_with_a_counter() {
     let f = folders();
-    let open = || open_native(&f.home, &f.device, "w", CounterChoice::File).unwrap();
+    let open = || open_native(&f.home, &f.device, "w", &CounterChoice::File).unwrap();
     open().store_mut().commit(&put("n", b"1")).unwrap();
     let slot = f.home.join(FileName::Slot1.as_str());
     let copy = fs::read(&slot).unwrap();
@@ -62,21 +64,21 @@ fn a_home_copied_back_is_stale_with_a_counter() {
 #[test]
 fn another_device_cannot_open_it_and_says_so() {
     let f = folders();
-    let mut host = open_native(&f.home, &f.device, "w", CounterChoice::None).unwrap();
+    let mut host = open_native(&f.home, &f.device, "w", &CounterChoice::None).unwrap();
     host.store_mut().commit(&put("n", b"1")).unwrap();
     drop(host);
     let other = f.device.with_file_name("other device");
-    let error = open_native(&f.home, &other, "w", CounterChoice::None).unwrap_err();
+    let error = open_native(&f.home, &other, "w", &CounterChoice::None).unwrap_err();
     assert!(matches!(error, OpenError::Store(StoreOpenError::OtherDevice)));
     assert!(error.to_string().contains("sealed on another device"), "{error}");
-    assert!(open_native(&f.home, &f.device, "w", CounterChoice::None).is_ok());
+    assert!(open_native(&f.home, &f.device, "w", &CounterChoice::None).is_ok());
 }
 
 #[test]
 fn a_device_folder_inside_the_home_is_refused() {
     let f = folders();
     for device in [f.home.clone(), f.home.join("device")] {
-        let error = open_native(&f.home, &device, "w", CounterChoice::None).unwrap_err();
+        let error = open_native(&f.home, &device, "w", &CounterChoice::None).unwrap_err();
         assert!(matches!(error, OpenError::DeviceInsideHome { .. }), "{error}");
         assert!(!device.join("device-key").exists());
     }
@@ -130,7 +132,7 @@ fn the_disk_does_what_a_medium_must() {
 fn the_files_are_private() {
     use std::os::unix::fs::PermissionsExt;
     let f = folders();
-    let mut host = open_native(&f.home, &f.device, "w", CounterChoice::File).unwrap();
+    let mut host = open_native(&f.home, &f.device, "w", &CounterChoice::File).unwrap();
     host.store_mut().commit(&put("n", b"1")).unwrap();
     for dir in [&f.home, &f.device] {
         for entry in fs::read_dir(dir).unwrap() {

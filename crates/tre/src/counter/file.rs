@@ -1,114 +1,24 @@
-//! The monotonic counter: what makes an older copy of a wallet unusable.
-//!
-//! The store seals a counter value into every frame and advances the counter with every commit, so a state that was
-//! put back from an older copy is behind the counter and says so ([`counterfoil_ta::env::Freshness::Stale`]).
+//! A counter in a file: for tests, and for a device that has nothing better.
 
-use crate::durable;
-use crate::vault::DeviceFolder;
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-pub use counterfoil_wire::element::CounterKind;
+use sha2::{Digest, Sha256};
 
-/// Names one counter for its whole life. A counter made again under another identity proves nothing about states of
-/// the first, and the store tells them apart by this.
-pub type CounterId = [u8; 16];
-
-/// Why a counter could not be read or advanced. After a failed `advance` its value is the old one or the new one.
-#[derive(Debug, thiserror::Error)]
-pub enum CounterError {
-    /// The counter's medium failed.
-    #[error(
-        "the counter {path} cannot be used: {source}. Check that its folder exists and is yours, then try again"
-    )]
-    Io {
-        /// The counter's file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// What is kept is not a counter.
-    #[error("the counter {path} is damaged. Remove it: the wallet then asks for a sync before it pays again")]
-    Damaged {
-        /// The counter's file.
-        path: PathBuf,
-    },
-    /// The operating system gave no random bytes for a new counter's identity.
-    #[error("the operating system gave no randomness for a new counter: {0}")]
-    Random(getrandom::Error),
-    /// The counter is at its last value.
-    #[error("the counter has come to its end; a new one, and a sync, are needed")]
-    Exhausted,
-}
-
-/// A number that only ever grows, by one at a time, and survives whatever happens to the wallet's home.
-pub trait Counter: Send {
-    /// What keeps the count.
-    fn kind(&self) -> CounterKind;
-
-    /// Which counter this is. All zeros for [`CounterKind::None`], and for no other.
-    fn id(&self) -> CounterId;
-
-    /// How often the counter was advanced since it was made. Zero means that it was never used, so a counter in
-    /// hardware which starts elsewhere subtracts its first value.
-    ///
-    /// # Errors
-    /// [`CounterError`] if it cannot be read.
-    fn read(&self) -> Result<u64, CounterError>;
-
-    /// Adds one, durably, and returns the new value. No two calls ever return the same value.
-    ///
-    /// # Errors
-    /// [`CounterError`]; whether the counter moved is then unknown until it is read.
-    fn advance(&mut self) -> Result<u64, CounterError>;
-
-    /// Advances until the value is at least `floor`; returns the value. Needed only when a counter was itself put
-    /// back from an older copy, which hardware rules out.
-    ///
-    /// # Errors
-    /// [`CounterError`], as [`Counter::advance`].
-    fn raise_to(&mut self, floor: u64) -> Result<u64, CounterError> {
-        let mut value = self.read()?;
-        while value < floor {
-            value = self.advance()?;
-        }
-        Ok(value)
-    }
-}
-
-/// No counter: grade `virtual-se`. Always zero.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoCounter;
-
-impl Counter for NoCounter {
-    fn kind(&self) -> CounterKind {
-        CounterKind::None
-    }
-
-    fn id(&self) -> CounterId {
-        [0; 16]
-    }
-
-    fn read(&self) -> Result<u64, CounterError> {
-        Ok(0)
-    }
-
-    fn advance(&mut self) -> Result<u64, CounterError> {
-        Ok(0)
-    }
-}
+use super::{Counter, CounterError, CounterId, CounterKind, file_name};
+use crate::durable;
+use crate::vault::DeviceFolder;
 
 /// Name and version of the counter file's format: these 8 bytes, the identity, the value (big-endian), then the first
 /// 8 bytes of SHA-256 of all that.
 const COUNTER_MAGIC: [u8; 8] = *b"CFCNTR\0\x01";
 const COUNTER_FILE_BYTES: usize = 40;
 
-/// A counter in a file of the device folder: stands in for a TPM's NV counter.
+/// A counter in a file of the device folder.
 ///
 /// It is only as good as its folder. It stops a wallet's home from being copied and put back; it does not stop someone
-/// who copies the device folder too, or edits the file (its checksum finds damage, not intent). A certificate
-/// must not claim more for it than the folder deserves.
+/// who copies the device folder too, or edits the file (its checksum finds damage, not intent). So it is worth no better
+/// grade than no counter at all, and no operator gives one for it.
 #[derive(Debug)]
 pub struct FileCounter {
     dir: PathBuf,
@@ -122,8 +32,7 @@ impl FileCounter {
     /// # Errors
     /// [`CounterError`] if the file can neither be read nor made, or is not a counter.
     pub fn open(device: &DeviceFolder, label: &str) -> Result<Self, CounterError> {
-        let digest = Sha256::digest([b"counterfoil counter name v1\0", label.as_bytes()].concat());
-        let name = digest.iter().take(8).fold(String::from("counter-"), |s, b| s + &format!("{b:02x}"));
+        let name = file_name("counter", label);
         let dir = device.path().to_path_buf();
         let io = |source| CounterError::Io { path: dir.join(&name), source };
         let _lock = durable::lock_folder(&dir).map_err(io)?;

@@ -1,6 +1,10 @@
 //! A disk that loses power, a counter that shares it, a clock set by hand, randomness from a seed: for tests and
 //! simulation, of this crate and of those above it. None of it is for a wallet that holds money.
 
+pub mod platform;
+#[cfg(unix)]
+pub mod tpm;
+
 use crate::counter::{Counter, CounterError, CounterId, CounterKind, NoCounter};
 use crate::medium::{FileName, Medium};
 use crate::native::{Clock, NativeHost, Random};
