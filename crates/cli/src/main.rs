@@ -26,6 +26,11 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Output;
 
+/// What is freed is wiped: a machine's memory holds a private key while it runs, and its pages outlive it.
+#[global_allocator]
+static WIPING: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 /// Offline payments: fund online, pay offline, settle online.
 ///
 /// Exit codes: 0 done, 1 refused or failed, 2 not understood, 3 the payment was declined.

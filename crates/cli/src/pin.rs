@@ -40,7 +40,7 @@ impl PinArgs {
         if std::io::stdin().is_terminal() {
             return ask(prompt);
         }
-        match first_line(std::io::stdin().lock())? {
+        match from_pipe()? {
             Some(pin) => Ok(pin),
             None => bail!(counterfoil_wire::Error::from(counterfoil_wire::Code::PinRequired)),
         }
@@ -63,7 +63,7 @@ impl PinArgs {
         }
         // Whoever started us may have left a pipe open that nobody writes to: do not wait for ever.
         let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || sender.send(first_line(std::io::stdin().lock())));
+        std::thread::spawn(move || sender.send(from_pipe()));
         match receiver.recv_timeout(PIPE_TIME_MAX) {
             Ok(line) => line?.ok_or_else(|| no_pin().into()),
             Err(_) => bail!(no_pin()),
@@ -94,6 +94,18 @@ fn from_file(path: &Path) -> Result<Pin> {
     let file = std::fs::File::open(path).map_err(|error| trouble(error.to_string()))?;
     let line = first_line(std::io::BufReader::new(file)).map_err(|error| trouble(format!("{error:#}")))?;
     Ok(line.ok_or_else(|| trouble("its first line is empty".to_owned()))?)
+}
+
+/// Not through the standard library's reader, whose buffer would keep the PIN for the life of the process.
+fn from_pipe() -> Result<Option<Pin>> {
+    #[cfg(unix)]
+    {
+        let own = std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned();
+        let pipe = std::fs::File::from(own.context("cannot read the PIN")?);
+        first_line(std::io::BufReader::new(pipe))
+    }
+    #[cfg(not(unix))]
+    first_line(std::io::stdin().lock())
 }
 
 fn first_line(reader: impl BufRead) -> Result<Option<Pin>> {

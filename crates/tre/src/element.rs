@@ -6,6 +6,7 @@ use crate::native::NativeHost;
 use counterfoil_ta::env::{Env, Freshness};
 use counterfoil_trust::image::ImageStatement;
 use std::fmt;
+use zeroize::Zeroize as _;
 
 /// A trusted application in whatever it runs: natively, in the virtual secure element, on a card.
 pub trait Element: Send {
@@ -60,7 +61,9 @@ impl<F: FnMut(&[u8]) -> Vec<u8> + Send> NativeElement<F> {
 
 impl<F: FnMut(&[u8]) -> Vec<u8> + Send> Element for NativeElement<F> {
     fn process(&mut self, command: &[u8]) -> Vec<u8> {
-        (self.process)(command)
+        let answer = (self.process)(command);
+        wipe_stack();
+        answer
     }
 
     fn counter_kind(&self) -> CounterKind {
@@ -70,6 +73,17 @@ impl<F: FnMut(&[u8]) -> Vec<u8> + Send> Element for NativeElement<F> {
     fn freshness(&self) -> Freshness {
         self.freshness
     }
+}
+
+/// More than a command needs of the stack.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// Overwrites what a command left on the stack below its caller: keys are moved, and a move leaves a copy behind.
+#[inline(never)]
+fn wipe_stack() {
+    let mut below = [0; STACK_BYTES];
+    below[..].zeroize();
+    std::hint::black_box(&below);
 }
 
 impl<F> fmt::Debug for NativeElement<F> {

@@ -13,16 +13,16 @@ pub enum Broken {
     Clause(&'static str),
 }
 
+/// Opens the counter of the wallet with this label.
+pub type OpenCounter<'a> = dyn FnMut(&str) -> Result<Box<dyn Counter>, CounterError> + 'a;
+
 /// Checks the counters that `open` gives for the labels `a` and `b`, neither of which was ever used. Advances them a few
 /// times. What a counter must withstand and no program can make happen to it, such as a power cut, is in
 /// `docs/ports/counter.md`.
 ///
 /// # Errors
 /// [`Broken`], with the clause that does not hold.
-pub fn check_contract(
-    [a, b]: [&str; 2],
-    open: &mut dyn FnMut(&str) -> Result<Box<dyn Counter>, CounterError>,
-) -> Result<(), Broken> {
+pub fn check_contract([a, b]: [&str; 2], open: &mut OpenCounter<'_>) -> Result<(), Broken> {
     let holds = |holds: bool, clause| if holds { Ok(()) } else { Err(Broken::Clause(clause)) };
     let mut first = open(a)?;
     let id = first.id();

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-pub use contract::{Broken, check_contract};
+pub use contract::{Broken, OpenCounter, check_contract};
 pub use counterfoil_wire::element::CounterKind;
 pub use file::FileCounter;
 pub use platform::{PlatformCounter, PlatformCounting};
