@@ -2,6 +2,7 @@
 //! `counterfoil`: offline payments from the command line. Parses, and hands over to one module a noun.
 
 mod admission;
+mod attack;
 mod bench;
 mod demo;
 mod describe;
@@ -13,6 +14,7 @@ mod output;
 mod pin;
 mod root;
 mod rules;
+mod scene;
 mod show;
 mod terminal;
 mod time;
@@ -60,6 +62,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Check or make conformance vectors
     Vectors(vectors::VectorsArgs),
+    /// Mount every attack on a wallet's element, for real, and tell what came of each
+    Attack(attack::AttackArgs),
     /// Measure what things cost here
     Bench(bench::BenchArgs),
 }
@@ -85,6 +89,7 @@ fn main() -> ExitCode {
         Command::Terminal(args) => terminal::run(args, &output),
         Command::Inspect(args) => inspect::run(args, &output),
         Command::Vectors(args) => vectors::run(args, &output),
+        Command::Attack(args) => attack::run(args, &output),
         Command::Bench(args) => bench::run(args, &output),
     };
     ExitCode::from(done.unwrap_or_else(|error| output.fail(&error)))

@@ -26,6 +26,7 @@ use counterfoil_tre::{
 };
 use counterfoil_trust::open;
 use counterfoil_wire::cert::Name;
+use counterfoil_wire::element::Tamper;
 use counterfoil_wire::header::{Envelope, Signer};
 use counterfoil_wire::message::{Payment, Request};
 use counterfoil_wire::proof::Gossip;
@@ -124,6 +125,18 @@ impl Wallet {
     pub fn overview(&mut self) -> Result<Overview, WalletError> {
         match self.ask(&Command::Show {})? {
             Reply::Overview { overview } => Ok(overview),
+            _ => Err(WalletError::UnexpectedReply),
+        }
+    }
+
+    /// Deactivates the wallet, since whoever hosts it found that it is being tampered with: it begins nothing new until a sync
+    /// has told the operator. Gives the reason that stands, which is the first one.
+    ///
+    /// # Errors
+    /// A store that fails; [`Code::NotEnrolled`].
+    pub fn report_tamper(&mut self, tamper: Tamper) -> Result<Tamper, WalletError> {
+        match self.ask(&Command::ReportTamper { tamper })? {
+            Reply::Deactivated { tamper, .. } => Ok(tamper),
             _ => Err(WalletError::UnexpectedReply),
         }
     }

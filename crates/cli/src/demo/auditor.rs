@@ -5,7 +5,7 @@ use counterfoil_rail::{Account, SCHEME, Snapshot};
 use counterfoil_wire::rules::Preset;
 use serde::Serialize;
 
-use super::scene::{Actor, Taken};
+use crate::scene::{Actor, Taken};
 
 /// Where the money is, in minor units.
 #[derive(Debug, Clone, Copy, Serialize)]

@@ -5,7 +5,6 @@
 
 mod auditor;
 mod page;
-mod scene;
 mod story;
 
 use std::io::Write as _;

@@ -16,7 +16,8 @@ use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Algorithm, Amount, Code, Currency, Wire};
 
 use super::auditor::{Flows, audit};
-use super::scene::{Actor, OperatorProcess, Taken, refusal};
+use crate::scene::{Actor, OperatorProcess, Part, Taken, refusal};
+
 use super::{Bytes, PaymentLine, Report, Teller, WalletLine};
 
 /// How many steps are told.
@@ -55,7 +56,7 @@ pub fn tell(dir: &Path, teller: &mut Teller) -> Result<Report> {
     operator.start()?;
     teller.step("Three people and a café join");
     let join = |name, psp, kind, algorithm, counter| {
-        Actor::enrol(dir, &operator, name, psp, kind, algorithm, counter)
+        Actor::enrol(dir, &operator, &Part { name, psp, kind, algorithm, counter })
     };
     let alice = join("Alice", "alpha", Kind::Wallet, Algorithm::EdDsa, Counter::None)?;
     let bob = join("Bob", "beta", Kind::Wallet, Algorithm::Es256, Counter::File)?;

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use counterfoil_wallet::channel::file;
 use counterfoil_wallet::operation::{Accepted, Learnt, Paid};
 use counterfoil_wallet::{
-    Counter, Device, Done, Freshness, Home, Host, HttpOperator, Kind, NewHome, Operation, Order, Outcome,
-    Overview, Pin, SyncReport, Terminal, Wallet,
+    Counter, Device, Done, Freshness, Home, Host, HttpOperator, Kind, NewHome, Operation, Operator, Order,
+    Outcome, Overview, Pin, SyncReport, Terminal, Wallet,
 };
 use counterfoil_wire::cert::Name;
 use counterfoil_wire::{Algorithm, Amount, Code, Digest};
@@ -86,30 +86,45 @@ impl Drop for OperatorProcess {
     }
 }
 
+/// Who somebody is, before he has a wallet.
+pub struct Part {
+    pub name: &'static str,
+    pub psp: &'static str,
+    pub kind: Kind,
+    pub algorithm: Algorithm,
+    pub counter: Counter,
+}
+
 /// Somebody with a device.
 pub struct Actor {
     pub name: &'static str,
     pub algorithm: Algorithm,
     dir: PathBuf,
+    device: Device,
     messages: PathBuf,
     kind: Kind,
 }
 
 impl Actor {
-    pub fn enrol(
+    pub fn enrol(dir: &Path, operator: &OperatorProcess, part: &Part) -> Result<Self> {
+        let device = Device::new(dir.join(part.name).join("device"));
+        Self::enrol_on(device, dir, &operator.client(), operator.url(), part)
+    }
+
+    pub fn enrol_on(
+        device: Device,
         dir: &Path,
-        operator: &OperatorProcess,
-        name: &'static str,
-        psp: &str,
-        kind: Kind,
-        algorithm: Algorithm,
-        counter: Counter,
+        operator: &dyn Operator,
+        url: &str,
+        part: &Part,
     ) -> Result<Self> {
-        let actor = Self { name, algorithm, dir: dir.join(name), messages: dir.join("messages"), kind };
+        let Part { name, psp, kind, algorithm, counter } = *part;
+        let actor =
+            Self { name, algorithm, dir: dir.join(name), device, messages: dir.join("messages"), kind };
         let shown = if kind == Kind::Terminal { name } else { "" };
         let new = NewHome {
             kind,
-            operator_url: operator.url().to_owned(),
+            operator_url: url.to_owned(),
             psp: psp.to_owned(),
             account: format!("{name}'s account"),
             activation_code: None,
@@ -120,11 +135,10 @@ impl Actor {
             pin: (kind == Kind::Wallet).then(pin),
             root: None,
         };
-        let client = operator.client();
         std::fs::create_dir_all(&actor.messages)?;
         match kind {
-            Kind::Wallet => drop(Wallet::enrol(&actor.home(), &actor.device(), &new, &client)?),
-            Kind::Terminal => drop(Terminal::enrol(&actor.home(), &actor.device(), &new, &client)?),
+            Kind::Wallet => drop(Wallet::enrol(&actor.home(), &actor.device, &new, operator)?),
+            Kind::Terminal => drop(Terminal::enrol(&actor.home(), &actor.device, &new, operator)?),
         }
         Ok(actor)
     }
@@ -133,23 +147,23 @@ impl Actor {
         Home::new(self.dir.join("home"))
     }
 
-    fn device(&self) -> Device {
-        Device::new(self.dir.join("device"))
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// Opens the sealed home, does one thing, and closes it, as one command of a person would.
-    fn with<T>(
+    pub fn with<T>(
         &self,
         act: impl FnOnce(&mut Wallet) -> Result<T, counterfoil_wallet::WalletError>,
     ) -> Result<T> {
-        let (home, device) = (self.home(), self.device());
+        let home = self.home();
         let done = match self.kind {
-            Kind::Wallet => Wallet::open(&home, &device).and_then(|mut wallet| {
+            Kind::Wallet => Wallet::open(&home, &self.device).and_then(|mut wallet| {
                 let done = act(&mut wallet)?;
                 wallet.acknowledge();
                 Ok(done)
             }),
-            Kind::Terminal => Terminal::open(&home, &device).and_then(|mut terminal| {
+            Kind::Terminal => Terminal::open(&home, &self.device).and_then(|mut terminal| {
                 let done = act(terminal.as_wallet())?;
                 terminal.acknowledge();
                 Ok(done)
@@ -267,11 +281,11 @@ impl Actor {
     }
 }
 
-fn pin() -> Pin {
+pub fn pin() -> Pin {
     Pin(PIN.to_owned().into())
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
