@@ -9,6 +9,7 @@ mod describe;
 mod fields;
 mod holding;
 mod inspect;
+mod lock;
 mod operator;
 mod output;
 mod pin;

@@ -5,6 +5,7 @@ use counterfoil_wallet::amounts::format_amount;
 use counterfoil_wallet::{
     CounterKind, Freshness, Headroom, Kind, Overview, PaymentState, Wallet, WalletError, headroom,
 };
+use counterfoil_wire::element::Tamper;
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Amount, Code, Currency};
@@ -36,6 +37,11 @@ pub(crate) fn run(wallet: &mut Wallet, output: &Output) -> Result<u8> {
     if overview.standing == Standing::Suspended {
         answer.line(output.warn(&format!("error {}: {}", Code::Suspended.number(), Code::Suspended.what())));
         answer.line(format!("next: {}", Code::Suspended.next()));
+    }
+    if let Some(tamper) = overview.tamper {
+        let number = Code::Deactivated.number();
+        answer.line(output.warn(&format!("error {number}: {}", words::deactivated(tamper))));
+        answer.line(format!("next: {}", Code::Deactivated.next()));
     }
     if is_stale {
         answer.line(output.warn(&format!(
@@ -91,6 +97,7 @@ impl View<'_> {
                 let words = match limit {
                     Code::StaleState => format!("{amount}: this is an older copy ({})", limit.number()),
                     Code::Suspended => format!("{amount}: {} ({})", limit.what(), limit.number()),
+                    Code::Deactivated => format!("{amount}: deactivated ({})", limit.number()),
                     limit => format!("{amount}, limited by {}", limit_words(limit)),
                 };
                 rows.push(row("can pay now", words));
@@ -107,9 +114,9 @@ impl View<'_> {
                 format!("{}, ends {}", overview.grade.name(), utc(cert.not_after_s())),
             ));
         }
+        let limits = self.rules.and_then(|rules| rules.limits(overview.grade));
         if self.kind == Kind::Wallet {
-            let free =
-                self.rules.and_then(|rules| rules.limits(overview.grade)).map(|limits| limits.no_pin_max);
+            let free = limits.map(|limits| limits.no_pin_max);
             let above = free.map_or_else(
                 || "larger payments".to_owned(),
                 |free| format!("payments above {}", self.amount(free)),
@@ -123,6 +130,12 @@ impl View<'_> {
                     Some(tries) => output.warn(&format!("for {above}; {tries} tries left")),
                 },
             ));
+        }
+        if overview.platform.is_some() {
+            let up_to = limits.map_or_else(String::new, |limits| {
+                format!(" for payments up to {}", self.amount(limits.platform_auth_max))
+            });
+            rows.push(row("device lock", format!("stands for the PIN{up_to}")));
         }
         answer.lines.extend(table(&rows, &[]));
         self.tell_payments(answer);
@@ -255,6 +268,8 @@ impl View<'_> {
         answer.set("synced_at", utc(overview.synced_at_s)).set("time_bound", utc(overview.time_bound_s));
         let ends = overview.cert.as_ref().map(|cert| utc(cert.not_after_s()));
         answer.set("certificate_ends", ends).set("pin_tries", overview.pin_tries);
+        answer.set("device_lock", overview.platform.map(|key| hex::encode(key.as_bytes())));
+        answer.set("tamper", overview.tamper.map(Tamper::name));
         answer.set("since_sync", json!({
             "paid": money(overview.sync_total), "payments": overview.sync_count, "receipts": overview.receipts_count,
         }));

@@ -12,11 +12,13 @@ use counterfoil_wallet::{
     WalletError, reference_of,
 };
 use counterfoil_wire::cert::{Name, RootCert};
+use counterfoil_wire::element::Tamper;
 use counterfoil_wire::{Algorithm, Amount, Code, Currency};
 
+use crate::lock::LockArg;
 use crate::output::{Answer, Output, Usage};
 use crate::pin::PinArgs;
-use crate::{root, show, words};
+use crate::{lock, root, show, words};
 
 /// Where a wallet or terminal lives.
 #[derive(Debug, Args)]
@@ -112,6 +114,8 @@ enum WalletCommand {
         #[command(flatten)]
         pin: PinArgs,
         #[command(flatten)]
+        lock: LockArg,
+        #[command(flatten)]
         out: OutArg,
     },
     /// Take a payment; gives the receipt, or a decline where a rule refuses the payment (exit 3)
@@ -137,6 +141,27 @@ enum WalletCommand {
     },
     /// Hand on revocation list and proofs (--out), or take what another device hands on
     Gossip(GossipArgs),
+    /// Let the device's own lock stand for the PIN, up to what the rules allow
+    BindLock(PinArgs),
+    /// Let it stand for the PIN no more
+    UnbindLock(PinArgs),
+    /// Deactivate the wallet, since its device is being tampered with. A sync tells the operator, which decides
+    ReportTamper {
+        /// What was found
+        #[arg(value_enum)]
+        found: TamperArg,
+    },
+}
+
+/// What an application can find out; the rest the element finds itself.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TamperArg {
+    /// A debugger is attached
+    Debugger,
+    /// The process was hooked
+    Hooked,
+    /// The device is rooted
+    Rooted,
 }
 
 #[derive(Debug, Args)]
@@ -343,6 +368,12 @@ pub(crate) fn run(args: &WalletArgs, output: &Output) -> Result<u8> {
     if matches!(args.command, WalletCommand::Show) {
         return show::run(&mut wallet, output);
     }
+    match &args.command {
+        WalletCommand::BindLock(pin) => return lock::bind(&mut wallet, &device, pin, output),
+        WalletCommand::UnbindLock(pin) => return lock::unbind(&mut wallet, &device, pin, output),
+        WalletCommand::ReportTamper { found } => return report_tamper(&mut wallet, *found, output),
+        _ => {}
+    }
     let currency = wallet.currency()?;
     let done = match &args.command {
         WalletCommand::Fund { amount, reference } => {
@@ -361,13 +392,20 @@ pub(crate) fn run(args: &WalletArgs, output: &Output) -> Result<u8> {
         }
         WalletCommand::Sync => return sync(&mut wallet, output),
         WalletCommand::Request(request) => perform(&mut wallet, request.order(currency)?),
-        WalletCommand::Pay { file, amount, reference, pin, out } => {
+        WalletCommand::Pay { file, amount, reference, pin, lock, out } => {
             let amount = amount.as_deref().map(|text| read_amount(text, currency)).transpose()?;
             not_the_input(file, &out.out)?;
             let operation = Operation::Pay { request: message(file)?, amount };
             let order =
                 Order { out: Some(out.out.clone()), reference: reference.get()?, ..Order::new(operation) };
-            with_pin(&mut wallet, pin, "PIN: ", |wallet, pin| wallet.perform(Order { pin, ..order.clone() }))
+            let lock = lock.lock(&device)?;
+            with_pin(&mut wallet, pin, "PIN: ", |wallet, pin| {
+                let order = Order { pin, ..order.clone() };
+                match &lock {
+                    Some(lock) => wallet.perform_approved(order, lock),
+                    None => wallet.perform(order),
+                }
+            })
         }
         WalletCommand::Accept(answer) => {
             perform(&mut wallet, answer.order(|payment| Operation::Accept { payment })?)
@@ -387,7 +425,11 @@ pub(crate) fn run(args: &WalletArgs, output: &Output) -> Result<u8> {
             perform(&mut wallet, order)
         }
         WalletCommand::Gossip(gossip) => perform(&mut wallet, gossip.order()?),
-        WalletCommand::Enrol { .. } | WalletCommand::Show => return Ok(0),
+        WalletCommand::Enrol { .. }
+        | WalletCommand::Show
+        | WalletCommand::BindLock(_)
+        | WalletCommand::UnbindLock(_)
+        | WalletCommand::ReportTamper { .. } => return Ok(0),
     };
     finish(&mut wallet, output, done)
 }
@@ -537,13 +579,27 @@ pub(crate) fn sync(wallet: &mut Wallet, output: &Output) -> Result<u8> {
     }
 }
 
+fn report_tamper(wallet: &mut Wallet, found: TamperArg, output: &Output) -> Result<u8> {
+    let tamper = match found {
+        TamperArg::Debugger => Tamper::Debugger,
+        TamperArg::Hooked => Tamper::Hooked,
+        TamperArg::Rooted => Tamper::Rooted,
+    };
+    let stands = wallet.report_tamper(tamper)?;
+    let mut answer = Answer::default();
+    answer.line(words::deactivated(stands));
+    answer.line(format!("next: {}", Code::Deactivated.next()));
+    answer.set("tamper", stands.name());
+    Ok(output.answer(&answer))
+}
+
 /// Tries with the PIN that a file gives, or without one; asks for it only where the trusted application does.
-fn with_pin(
+pub(crate) fn with_pin<T>(
     wallet: &mut Wallet,
     args: &PinArgs,
     prompt: &str,
-    mut operation: impl FnMut(&mut Wallet, Option<Pin>) -> Result<Done, WalletError>,
-) -> Result<Done> {
+    mut operation: impl FnMut(&mut Wallet, Option<Pin>) -> Result<T, WalletError>,
+) -> Result<T> {
     let given = args.given()?;
     if given.is_some() && wallet.overview()?.pin_tries.is_none() {
         eprintln!("note: this wallet was enrolled without a PIN; the one that was given counts for nothing");

@@ -6,6 +6,7 @@ use counterfoil_wallet::amounts::{format_amount, format_number};
 use counterfoil_wallet::operation::{Declined, Enrolled, Funded, Learnt, Paid, Replaced};
 use counterfoil_wallet::{Done, Finished, Operation, Outcome, SyncReport};
 use counterfoil_wire::cert::Name;
+use counterfoil_wire::element::Tamper;
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Amount, Code, Currency, PublicKey};
 use serde_json::{Value, json};
@@ -354,6 +355,20 @@ pub(crate) const fn standing_name(standing: Standing) -> &'static str {
         Standing::Good => "good",
         Standing::Suspended => "suspended",
     }
+}
+
+/// What a wallet that was tampered with says of itself.
+pub(crate) fn deactivated(tamper: Tamper) -> String {
+    let found = match tamper {
+        Tamper::Seal => "a seal of its store did not hold",
+        Tamper::Image => "an altered or older image of its application was found",
+        Tamper::Counter => "its counter was missing, replaced or behind",
+        Tamper::Runtime => "its application failed again and again",
+        Tamper::Debugger => "a debugger was attached",
+        Tamper::Hooked => "its process was hooked",
+        Tamper::Rooted => "its device is rooted",
+    };
+    format!("deactivated: {found}")
 }
 
 /// An amount for programs: exact minor units, the same as people write it, and the currency.

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::World;
+use counterfoil_tre::DeviceFolder;
 use counterfoil_tre::testing::platform::{Lie, SimulatedPlatform};
 use counterfoil_tre::testing::tpm::Emulator;
 use counterfoil_wallet::{
@@ -89,7 +90,8 @@ fn new_home(world: &World, counter: Counter) -> NewHome {
 fn an_application_brings_its_own_counter_and_what_its_platform_attests() {
     let world = World::new();
     let platform = SimulatedPlatform::default();
-    let plain = Device::new(world.path("phone"));
+    let vault = Arc::new(DeviceFolder::open(&world.path("keystore")).unwrap());
+    let plain = Device::new(world.path("phone")).with_vault(vault);
     let device = plain.clone().with_platform(Digest([7; 32]), Arc::new(platform.clone()));
     let (home, operator) = (Home::new(world.path("anna")), HttpOperator::new(&world.url));
     let new = new_home(&world, Counter::Platform);
@@ -121,7 +123,9 @@ fn an_application_brings_its_own_counter_and_what_its_platform_attests() {
     };
     ask(&device, "1.cbor").unwrap();
 
-    // Another application on the same device, with the same key, opens nothing; nor does one without the counter.
+    // Another application on the same device, with the same key, opens nothing; nor does one without the counter, or the key.
+    let keyless = Device::new(world.path("phone")).with_platform(Digest([7; 32]), Arc::new(quiet.clone()));
+    assert_eq!(ask(&keyless, "2.cbor").unwrap_err().name(), "OtherDevice");
     assert!(matches!(ask(&plain, "2.cbor"), Err(WalletError::NoPlatformCounter)));
     let other = plain.clone().with_platform(Digest([8; 32]), Arc::new(quiet.clone()));
     assert!(matches!(ask(&other, "2.cbor"), Err(WalletError::Element(_))));

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`vault`] | the device's key, and the sealing key of each wallet derived from it |
 //! | [`counter`] | the monotonic counter that makes an older copy of a wallet unusable, or its honest absence |
+//! | [`lock`] | the phone's own lock, in the place of the PIN |
 //! | [`medium`] | the few file operations that the store needs, as a trait |
 //! | [`store`] | the sealed log that survives a power cut at any byte |
 //! | [`native`] | the TA's `Env` over all of these, and [`open_native`] which puts them together |
@@ -23,6 +24,7 @@ pub mod counter;
 mod durable;
 pub mod element;
 mod frame;
+pub mod lock;
 pub mod medium;
 pub mod native;
 pub mod store;
@@ -35,6 +37,7 @@ pub use counter::{
     Counter, CounterKind, FileCounter, NoCounter, PlatformCounter, PlatformCounting, TpmCounter,
 };
 pub use element::{Element, NativeElement};
+pub use lock::{FolderLock, LockError, PlatformLock};
 pub use medium::{DiskMedium, Medium};
 pub use native::{CounterChoice, NativeHost, OpenError, open_host, open_native};
 pub use store::{SealedStore, StoreOpenError, TamperReason};

@@ -204,10 +204,11 @@ pub fn open_native(
     label: &str,
     counter: &CounterChoice,
 ) -> Result<NativeHost, OpenError> {
-    open_host(home, device, Binding::native(label), counter)
+    open_host(home, device, Binding::native(label), counter, None)
 }
 
-/// As [`open_native`], for the application and the image of `binding`.
+/// As [`open_native`], for the application and the image of `binding`, sealed by `vault` if there is one, else by the device
+/// folder.
 ///
 /// # Errors
 /// As [`open_native`]; [`StoreOpenError::ImageOlder`] and [`StoreOpenError::ImageAltered`] where another image has run on the
@@ -217,6 +218,7 @@ pub fn open_host(
     device: &Path,
     binding: Binding,
     counter: &CounterChoice,
+    vault: Option<&dyn KeyVault>,
 ) -> Result<NativeHost, OpenError> {
     let label = binding.label.clone();
     let resolve = |path: &Path| {
@@ -230,8 +232,9 @@ pub fn open_host(
     }
     // The lock comes first: a second command must not read a counter that the first is about to advance.
     let medium = DiskMedium::open(&home, LOCK_WAIT)?;
-    let vault = DeviceFolder::open(&device)?;
-    let counter = counter.open(&vault, &label)?;
-    let store = SealedStore::open(medium, counter, vault.sealing_key(&label)?, binding)?;
+    let folder = DeviceFolder::open(&device)?;
+    let counter = counter.open(&folder, &label)?;
+    let key = vault.unwrap_or(&folder).sealing_key(&label)?;
+    let store = SealedStore::open(medium, counter, key, binding)?;
     Ok(NativeHost::new(store))
 }

@@ -41,13 +41,16 @@ pub enum VaultError {
         /// The key file.
         path: PathBuf,
     },
+    /// The platform's key store failed, as it says in words.
+    #[error("the device's key store gives no key: {0}. Nothing has changed; try again")]
+    Platform(String),
     /// The operating system gave no random bytes for a new key.
     #[error("the operating system gave no randomness for a new device key: {0}")]
     Random(getrandom::Error),
 }
 
-/// Gives each wallet of a device the key that seals it.
-pub trait KeyVault {
+/// Gives each wallet of a device the key that seals it. `docs/ports/key-vault.md` is the contract for whoever brings one.
+pub trait KeyVault: Send + Sync {
     /// The sealing key of the wallet called `label`: always the same one for one device and label, and unrelated keys
     /// for any two labels.
     ///
@@ -84,6 +87,30 @@ fn derive(key: &[u8], salt: &[u8], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
         unreachable!("RFC 5869 allows 8160 bytes and 32 are asked for");
     }
     out
+}
+
+/// Checks a vault against its contract. `open` opens it anew, as after a restart of the device; `label` names no wallet.
+///
+/// # Errors
+/// The clause that does not hold.
+pub fn check_contract<V: KeyVault>(
+    label: &str,
+    mut open: impl FnMut() -> Result<V, VaultError>,
+) -> Result<(), &'static str> {
+    let key = |vault: &V, label: &str| {
+        let key = vault.sealing_key(label).map_err(|_| "a key is given for every label")?;
+        Ok::<_, &'static str>(key.derive(&[], b"contract"))
+    };
+    let vault = open().map_err(|_| "it opens")?;
+    let first = key(&vault, label)?;
+    let holds = |holds: bool, clause| if holds { Ok(()) } else { Err(clause) };
+    holds(key(&vault, label)? == first, "a label's key is the same each time")?;
+    for other in [format!("{label} "), label.to_uppercase() + "x", String::new()] {
+        holds(key(&vault, &other)? != first, "another label's key is another one")?;
+    }
+    drop(vault);
+    let again = open().map_err(|_| "it opens again")?;
+    holds(key(&again, label)? == first, "a label's key outlives a restart")
 }
 
 const KEY_FILE: &str = "device-key";
@@ -194,6 +221,7 @@ mod tests {
     #[test]
     fn one_device_and_label_give_one_key() {
         let dir = tempfile::tempdir().unwrap();
+        check_contract("w", || DeviceFolder::open(&dir.path().join("a"))).unwrap();
         let a = DeviceFolder::open(&dir.path().join("a")).unwrap();
         let again = DeviceFolder::open(&dir.path().join("a")).unwrap();
         let b = DeviceFolder::open(&dir.path().join("b")).unwrap();

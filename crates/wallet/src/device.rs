@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use counterfoil_tre::{APPLICATION, CounterChoice, PlatformCounting};
+use counterfoil_tre::{APPLICATION, CounterChoice, KeyVault, PlatformCounting};
 use counterfoil_wire::Digest;
 
 use crate::error::WalletError;
@@ -20,12 +20,19 @@ pub struct Device {
     tpm: PathBuf,
     application: Digest,
     platform: Option<Arc<dyn PlatformCounting>>,
+    vault: Option<Arc<dyn KeyVault>>,
 }
 
 impl Device {
     /// A computer whose device folder is `folder`, for the application of the command line.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), tpm: TPM.into(), application: Digest(APPLICATION), platform: None }
+        Self {
+            folder: folder.into(),
+            tpm: TPM.into(),
+            application: Digest(APPLICATION),
+            platform: None,
+            vault: None,
+        }
     }
 
     /// The same, with another TPM: a device, or the socket of an emulator.
@@ -40,6 +47,12 @@ impl Device {
         Self { application, platform: Some(platform), ..self }
     }
 
+    /// The same, with the sealing keys of a key store of the platform's, in the place of the device folder's.
+    #[must_use]
+    pub fn with_vault(self, vault: Arc<dyn KeyVault>) -> Self {
+        Self { vault: Some(vault), ..self }
+    }
+
     /// The device folder.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -52,6 +65,11 @@ impl Device {
 
     pub(crate) fn has_key(&self) -> bool {
         counterfoil_tre::DeviceFolder::has_key(&self.folder)
+    }
+
+    /// What seals the homes here, where that is not the device folder.
+    pub(crate) fn vault(&self) -> Option<&dyn KeyVault> {
+        self.vault.as_deref()
     }
 
     /// What keeps a home's counter here.

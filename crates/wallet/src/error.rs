@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use counterfoil_tre::{OpenError, StartError, StoreOpenError};
+use counterfoil_tre::{LockError, OpenError, StartError, StoreOpenError};
 use counterfoil_wire::{Code, Error};
 
 use crate::channel::ChannelError;
@@ -48,6 +48,9 @@ pub enum WalletError {
     /// The platform did not attest to the wallet's counter.
     #[error("the platform does not attest to the wallet's counter: {0}")]
     Attestation(String),
+    /// The device's own lock did not approve, or gave no key. Nothing was paid.
+    #[error(transparent)]
+    Lock(LockError),
     /// A part of the home is missing, and the rest is of no use without it.
     #[error("{} is missing from this home, which once held an enrolled wallet", missing.display())]
     HomeIncomplete {
@@ -154,6 +157,8 @@ impl WalletError {
             }
             Self::Element(OpenError::Counter(_)) | Self::NoPlatformCounter => "Counter",
             Self::Attestation(_) => "Attestation",
+            Self::Lock(LockError::NotUnlocked) => "NotUnlocked",
+            Self::Lock(_) => "Lock",
             Self::Element(OpenError::Vault(_)) => "DeviceKey",
             Self::Element(OpenError::Home(_)) => "HomeUnusable",
             Self::Element(_) => "Element",
@@ -178,6 +183,7 @@ impl WalletError {
             | Self::OtherKind { .. }
             | Self::OtherEnrolment { .. }
             | Self::NoDevice { .. } => "caller",
+            Self::Lock(LockError::NotUnlocked) => "holder",
             Self::Operator(_) | Self::OtherRoot { .. } => "operator",
             Self::Channel(error) => match error {
                 ChannelError::Io { action: "write", .. } | ChannelError::NotDrawn { .. } => "host",
@@ -226,6 +232,7 @@ impl WalletError {
             ),
             Self::NoPlatformCounter => Some("use the application that enrolled the wallet"),
             Self::Attestation(_) => Some("try again; the enrolment goes on where it was"),
+            Self::Lock(_) => Some("nothing was paid: try again, or give the PIN"),
             Self::Element(OpenError::Vault(_)) => {
                 Some("put the device folder in order; the wallet is as it was")
             }
@@ -268,6 +275,8 @@ impl WalletError {
             Self::Refused(error) => {
                 !matches!(error.code, Code::StoreFailed | Code::StaleState | Code::Damaged)
             }
+            // It is asked once the trusted application has said that it paid nothing.
+            Self::Lock(_) => true,
             _ => false,
         }
     }

@@ -9,6 +9,7 @@
 //! | [`home`] | the folder of one wallet |
 //! | [`device`] | what of the device a home hangs on |
 //! | [`operation`] | what can be ordered, how it is remembered while under way, what comes of it |
+//! | [`lock`] | the device's own lock, in the place of the PIN |
 //! | [`wallet`] | a wallet between two devices; no network |
 //! | [`online`] | a wallet and its operator |
 //! | [`sync`] | the way to the operator: a port, and HTTP |
@@ -33,6 +34,7 @@ pub mod channel;
 pub mod device;
 pub mod error;
 pub mod home;
+pub mod lock;
 pub mod online;
 pub mod operation;
 mod outfile;
@@ -42,7 +44,7 @@ pub mod wallet;
 
 pub use counterfoil_ta::api::{Overview, PaymentRow, PaymentState, Pin, RequestRow};
 pub use counterfoil_ta::env::Freshness;
-pub use counterfoil_tre::{CounterKind, Element, Image};
+pub use counterfoil_tre::{CounterKind, Element, Image, LockError, PlatformLock};
 pub use device::Device;
 pub use error::{OperatorError, Problem, WalletError};
 pub use home::{Counter, Home, Host, Kind, Settings};

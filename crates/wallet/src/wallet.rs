@@ -22,7 +22,8 @@ use counterfoil_ta::env::{Env, Freshness};
 use counterfoil_tre::virtual_se::interpreter::Interpreter;
 use counterfoil_tre::virtual_se::vm::Limits;
 use counterfoil_tre::{
-    Binding, CounterKind, Element, Image, ImageId, NativeElement, StartError, VirtualSe, open_host,
+    Binding, CounterKind, Element, Image, ImageId, NativeElement, PlatformLock, StartError, VirtualSe,
+    open_host,
 };
 use counterfoil_trust::open;
 use counterfoil_wire::cert::Name;
@@ -37,6 +38,7 @@ use crate::channel::{ChannelError, file};
 use crate::device::Device;
 use crate::error::WalletError;
 use crate::home::{Home, Host, Kind, Settings};
+use crate::lock::Vouchers;
 use crate::operation::{
     Accepted, Declined, Done, Finished, Learnt, Operation, Order, Outcome, Paid, Pending, Requested, Resolved,
 };
@@ -206,6 +208,14 @@ impl Wallet {
     /// [`WalletError::Refused`] if the trusted application refuses: nothing has changed then. With other errors it
     /// stays pending; ordering the same again goes on with it.
     pub fn perform(&mut self, order: Order) -> Result<Done, WalletError> {
+        self.perform_vouched(order, None)
+    }
+
+    pub(crate) fn perform_vouched(
+        &mut self,
+        order: Order,
+        lock: Option<&dyn PlatformLock>,
+    ) -> Result<Done, WalletError> {
         if order.operation.is_online() {
             return Err(WalletError::UnexpectedReply);
         }
@@ -247,7 +257,7 @@ impl Wallet {
         if let Some(gossip) = rider {
             self.hear(gossip);
         }
-        let done = self.apply(&pending, order.pin).and_then(|outcome| {
+        let done = self.apply(&pending, order.pin, lock).and_then(|outcome| {
             let rider = self.rider(&pending, &outcome);
             match outfile::write(&outcome, pending.out.as_deref(), rider) {
                 Ok(()) => Ok(outcome),
@@ -299,7 +309,7 @@ impl Wallet {
     }
 
     fn finish_offline(&mut self, found: &Pending) -> Result<(), WalletError> {
-        let (result, out) = match self.apply(found, None) {
+        let (result, out) = match self.apply(found, None, None) {
             Ok(outcome) => {
                 let out = self.write_somewhere(&outcome, found.out.as_deref())?;
                 (Ok(outcome), out)
@@ -362,7 +372,12 @@ impl Wallet {
     }
 
     /// Carries a pending operation out, or asks for what came of it.
-    fn apply(&mut self, pending: &Pending, pin: Option<Pin>) -> Result<Outcome, WalletError> {
+    fn apply(
+        &mut self,
+        pending: &Pending,
+        pin: Option<Pin>,
+        lock: Option<&dyn PlatformLock>,
+    ) -> Result<Outcome, WalletError> {
         let reference = pending.reference();
         match pending.operation.clone() {
             Operation::Request { amount, standing } => {
@@ -370,9 +385,8 @@ impl Wallet {
                 requested(request, again)
             }
             Operation::Pay { request, amount } => {
-                let command =
-                    Command::Pay { request: Bytes(request.clone()), amount, pin, reference, approval: None };
-                let (payment, again) = self.message(&command)?;
+                let vouchers = Vouchers { pin, lock };
+                let (payment, again) = self.pay(&request, amount, reference, vouchers)?;
                 paid(self.scheme()?, &request, payment, again)
             }
             Operation::Accept { payment } => {
@@ -463,7 +477,8 @@ pub fn open_element(
     let image_id = image.as_ref().map_or(ImageId::NATIVE, Image::id);
     let binding =
         Binding { label: settings.label.clone(), application: device.application().0, image: image_id };
-    let host = open_host(home.dir(), device.folder(), binding, &device.counter(settings.counter)?)?;
+    let counter = device.counter(settings.counter)?;
+    let host = open_host(home.dir(), device.folder(), binding, &counter, device.vault())?;
     let counter_kind = host.store().counter_kind();
     Ok(match image {
         Some(image) => {
@@ -538,6 +553,9 @@ pub fn headroom(overview: &Overview, rules: &Rules, now_s: u32) -> Option<Headro
     let blocked = |limit| Some(Headroom { amount: Amount::ZERO, limit });
     if overview.standing != counterfoil_wire::sync::Standing::Good {
         return blocked(Code::Suspended);
+    }
+    if overview.tamper.is_some() {
+        return blocked(Code::Deactivated);
     }
     if !overview.grade.has_element() {
         return blocked(Code::TerminalCannotPay);

@@ -93,7 +93,7 @@ fn open(actor: &Actor) -> Result<counterfoil_tre::NativeHost> {
     let settings = actor.home().settings()?.context("an enrolled home")?;
     let image = Image::shipped()?.id();
     let binding = Binding { label: settings.label, application: APPLICATION, image };
-    Ok(open_host(actor.home().dir(), actor.device().folder(), binding, &CounterChoice::None)?)
+    Ok(open_host(actor.home().dir(), actor.device().folder(), binding, &CounterChoice::None, None)?)
 }
 
 fn under_a_debugger(stage: &Stage, attack: &str, reported: bool) -> Result<Verdict> {

@@ -142,7 +142,7 @@ fn older(stage: &Stage) -> Result<Verdict> {
     let next = load(SHIPPED_WASM, &seal(SHIPPED_WASM, shipped.id().version.saturating_add(1), &key))?;
     let open = |image: &Image| {
         let binding = Binding { label: settings.label.clone(), application: APPLICATION, image: image.id() };
-        open_host(home.dir(), actor.device().folder(), binding, &CounterChoice::None)
+        open_host(home.dir(), actor.device().folder(), binding, &CounterChoice::None, None)
     };
     let before = actor.overview()?;
     drop(open(&next)?);
@@ -165,7 +165,7 @@ fn start(stage: &Stage, attack: &str, text: &str) -> Result<Started> {
     let settings = actor.home().settings()?.context("an enrolled home")?;
     let shipped = Image::shipped()?.id();
     let binding = Binding { label: settings.label, application: APPLICATION, image: shipped };
-    let host = open_host(actor.home().dir(), actor.device().folder(), binding, &CounterChoice::None)?;
+    let host = open_host(actor.home().dir(), actor.device().folder(), binding, &CounterChoice::None, None)?;
     let kind = host.store().counter_kind();
     Ok((VirtualSe::<Interpreter>::start(&image, host, kind, Limits::DEFAULT), actor))
 }

@@ -46,7 +46,7 @@ fn secrets(world: &World, home: &str, algorithm: Algorithm) -> Vec<Pattern> {
     };
     let device = world.path("device");
     let binding = Binding { label: settings.label.clone(), application: APPLICATION, image };
-    let host = open_host(&copy, &device, binding, &CounterChoice::None).unwrap();
+    let host = open_host(&copy, &device, binding, &CounterChoice::None, None).unwrap();
     let mut values = Vec::new();
     host.store().scan(b"", &mut |_, value| values.push(value.to_vec())).unwrap();
     let public = world.show(home)["key"].as_str().unwrap().to_owned();

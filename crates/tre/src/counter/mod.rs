@@ -107,7 +107,7 @@ pub trait Counter: Send {
 }
 
 /// The name of a file of the device folder that belongs to the wallet called `label`.
-fn file_name(kind: &str, label: &str) -> String {
+pub(crate) fn file_name(kind: &str, label: &str) -> String {
     let digest = Sha256::digest([b"counterfoil counter name v1\0", label.as_bytes()].concat());
     digest.iter().take(8).fold(format!("{kind}-"), |s, b| s + &format!("{b:02x}"))
 }
