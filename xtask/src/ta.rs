@@ -24,7 +24,7 @@ const MANIFEST: &str = "crates/tre/image/manifest.toml";
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The interface that the image is made for. `counterfoil_ta::abi::VERSION`; the conformance suite would not start with
 /// another.
-const INTERFACE: u32 = 1;
+const INTERFACE: u32 = 2;
 
 /// What the images are made from.
 const SOURCES: [&str; 4] = ["crates/wire", "crates/trust", "crates/ta", "crates/ta-image"];
@@ -32,6 +32,7 @@ const SOURCES: [&str; 4] = ["crates/wire", "crates/trust", "crates/ta", "crates/
 /// Wide arithmetic makes a signature three times as quick in the interpreter; the curve's arithmetic in 64 bits needs it.
 /// Places in files would say where the build was, and descriptions for debugging are read by nobody in there.
 const FLAGS: &str = "-Ctarget-feature=+wide-arithmetic --cfg curve25519_dalek_bits=\"64\" \
+                     --cfg sha2_backend=\"soft\" --cfg sha2_backend_soft=\"compact\" \
                      -Zlocation-detail=none -Zfmt-debug=none";
 
 /// What is known of the images in the repository.

@@ -267,7 +267,7 @@ fn a_statement_wrapped_anew_by_somebody_else_is_no_rollback() {
     let statement = ann.message(&Command::Statement {}).unwrap();
     let settlement = world.service.settle(&statement.0).unwrap();
     let mut wrapped = Envelope::from_bytes(&statement.0).unwrap();
-    wrapped.issuer = world.service.scheme().anchors.authorities.first().cloned();
+    wrapped.issuer = world.service.scheme().anchors.authorities().next().cloned();
     assert_ne!(wrapped.to_bytes(), statement.0);
     assert_eq!(world.service.settle(&wrapped.to_bytes()).unwrap(), settlement);
     ann.run(&Command::Settle { settlement: Bytes(settlement) }).unwrap();

@@ -3,5 +3,8 @@
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 #[cfg(target_arch = "wasm32")]
+#[path = "../src/alone.rs"]
+mod alone;
+#[cfg(target_arch = "wasm32")]
 #[path = "bare/machine.rs"]
 mod machine;

@@ -9,7 +9,7 @@ use core::panic::PanicInfo;
 
 use counterfoil_ta::TrustedApp;
 use counterfoil_ta::abi;
-use counterfoil_ta::env::{Batch, Env, Freshness, Store, StoreError};
+use counterfoil_ta::env::{Batch, Entry, Env, Freshness, Store, StoreError};
 
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
@@ -29,6 +29,7 @@ mod imports {
         pub(super) safe fn freshness() -> u32;
         pub(super) fn store_get(key: *const u8, len: usize) -> i64;
         pub(super) fn store_scan(prefix: *const u8, len: usize) -> i64;
+        pub(super) fn store_first(prefix: *const u8, len: usize, from: *const u8, from_len: usize) -> i64;
         pub(super) fn store_take(to: *mut u8);
         pub(super) fn store_commit(batch: *const u8, len: usize) -> i32;
     }
@@ -59,6 +60,18 @@ impl Store for HostStore {
         // SAFETY: the host reads the bytes of `prefix` and no others.
         let rows = take(unsafe { imports::store_scan(prefix.as_ptr(), prefix.len()) })?.unwrap_or_default();
         abi::decode(&rows, |key, value| visit(key, value.unwrap_or_default())).ok_or(StoreError::Io)
+    }
+
+    fn first(&self, prefix: &[u8], from: &[u8]) -> Result<Option<Entry>, StoreError> {
+        // SAFETY: the host reads the bytes of `prefix` and `from` and no others.
+        let found =
+            take(unsafe { imports::store_first(prefix.as_ptr(), prefix.len(), from.as_ptr(), from.len()) })?;
+        let mut entry = None;
+        abi::decode(&found.unwrap_or_default(), |key, value| {
+            entry = Some((key.to_vec(), value.unwrap_or_default().to_vec()));
+        })
+        .ok_or(StoreError::Io)?;
+        Ok(entry)
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@
 //! | `freshness() -> u32` | what the counter says: [`freshness_number`] |
 //! | `store_get(key, len) -> i64` | looks a value up; its length, or a negative [`status`] |
 //! | `store_scan(prefix, len) -> i64` | collects entries as [`encode`] writes them; their length, or a negative status |
+//! | `store_first(prefix, len, from, len) -> i64` | finds the first entry with that prefix not before `from`, as [`encode`] writes it; its length, or a negative status |
 //! | `store_take(to)` | copies what the last look-up found to `to`, once |
 //! | `store_commit(batch, len) -> i32` | makes a batch durable; 0 or a negative status |
 //!
@@ -26,14 +27,14 @@ use alloc::vec::Vec;
 use crate::env::{Batch, Freshness, StoreError};
 
 /// Version of everything on this page.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The module that all imports come from.
 pub const MODULE: &str = "counterfoil";
 
 /// All imports that there are.
-pub const IMPORTS: [&str; 7] =
-    ["random", "now_s", "freshness", "store_get", "store_scan", "store_take", "store_commit"];
+pub const IMPORTS: [&str; 8] =
+    ["random", "now_s", "freshness", "store_get", "store_scan", "store_first", "store_take", "store_commit"];
 
 /// What a look-up gives where there is no such entry.
 pub const ABSENT: i64 = -1;

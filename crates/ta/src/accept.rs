@@ -1,27 +1,30 @@
 //! Being paid: a payment is taken or declined, once and for good.
 
-use counterfoil_trust::{conflict, open_message};
+use counterfoil_trust::{key_id, open_message};
 use counterfoil_wire::cert::WalletCert;
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::message::{Decline, Payment, Receipt, STANDING_FIRST};
 use counterfoil_wire::proof::{Proof, SignedHeader};
 use counterfoil_wire::sync::Entry;
-use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, Wire};
+use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, KeyId};
 
 use crate::TrustedApp;
 use crate::api::Reply;
 use crate::env::Env;
 use crate::gossip::Proofs;
 use crate::journal::{Place, message};
-use crate::pay::headers_of;
-use crate::state::{Change, Incoming, OpenRequest, keys, payer_cert_key, read, read_all};
+use crate::shown::{self, contradiction};
+use crate::state::{Change, Incoming, OpenRequest, keys, payer_cert_key, read};
 
 /// A payment whose signature and certificate hold, addressed to this wallet.
 struct Shown {
     payment: Payment,
     id: Digest,
     payer: WalletCert,
+    payer_id: KeyId,
     header: SignedHeader,
+    /// What was shown before and contradicts it.
+    contradicts: Option<SignedHeader>,
     bytes: Bytes,
 }
 
@@ -29,12 +32,13 @@ impl<E: Env> TrustedApp<E> {
     pub(crate) fn accept(&mut self, bytes: Bytes) -> Result<Reply, Error> {
         let opened = open_message::<Payment>(&bytes.0)?;
         self.check_addressed_here(&opened.body)?;
-        if let Some(before) = self.decided_before(&opened.id(self.state()?.scheme()))? {
+        let id = opened.id(self.state()?.scheme());
+        if let Some(before) = self.decided_before(&id)? {
             return Ok(before);
         }
         self.check_active()?;
         let now_s = self.now_s()?;
-        let shown = self.check_shown(opened, bytes, Some(now_s))?;
+        let shown = self.check_shown(opened, id, bytes, Some(now_s))?;
         // The operator may give a payment back some time after its payee's last certificate ended.
         if now_s > self.state()?.cert()?.not_after_s() {
             return Err(Code::OwnCertificateExpired.into());
@@ -44,7 +48,7 @@ impl<E: Env> TrustedApp<E> {
             return Err(Code::CeilingExceeded.into());
         }
         state.check_not_revoked(shown.payer.status_index)?;
-        self.check_no_proof(&shown.payer.key)?;
+        self.check_no_proof(&shown.payer_id)?;
         self.check_no_conflict(&shown)?;
         match self.check_rules(&shown) {
             Ok(()) => self.take(shown),
@@ -55,7 +59,8 @@ impl<E: Env> TrustedApp<E> {
     pub(crate) fn decline(&mut self, bytes: Bytes) -> Result<Reply, Error> {
         let opened = open_message::<Payment>(&bytes.0)?;
         self.check_addressed_here(&opened.body)?;
-        match self.decided_before(&opened.id(self.state()?.scheme()))? {
+        let id = opened.id(self.state()?.scheme());
+        match self.decided_before(&id)? {
             Some(Reply::Accepted { .. }) => return Err(Code::AlreadyAccepted.into()),
             Some(before) => return Ok(before),
             None => {}
@@ -65,7 +70,7 @@ impl<E: Env> TrustedApp<E> {
             return Err(Code::Deactivated.into());
         }
         // What is declined moves nothing, so neither expiry nor revocation of the payer stands in the way.
-        let shown = self.check_shown(opened, bytes, None)?;
+        let shown = self.check_shown(opened, id, bytes, None)?;
         self.tombstone(shown, Code::HolderRefused)
     }
 
@@ -92,6 +97,7 @@ impl<E: Env> TrustedApp<E> {
     fn check_shown(
         &self,
         opened: counterfoil_trust::Opened<Payment>,
+        id: Digest,
         bytes: Bytes,
         now_s: Option<u32>,
     ) -> Result<Shown, Error> {
@@ -114,27 +120,35 @@ impl<E: Env> TrustedApp<E> {
         if payment.amount.is_zero() || payment.amount > payment.spent || payment.seq == 0 {
             return Err(Code::BadInterval.into());
         }
+        let (header, payer_id) = (opened.signed_header(), key_id(&payer.key));
         Ok(Shown {
-            id: opened.id(state.scheme()),
+            id,
             payer: payer.clone(),
-            header: opened.signed_header(),
+            payer_id,
+            contradicts: contradiction(self.env.store(), &payer_id, &header)?,
+            header,
             payment: opened.body,
             bytes,
         })
     }
 
-    /// Looks for another header under the payer's key that an honest wallet would not have signed too. If there is one,
-    /// the proof is kept, and the payment refused.
+    /// If the payer signed something that contradicts this payment, the proof is kept, and the payment refused.
     fn check_no_conflict(&mut self, shown: &Shown) -> Result<(), Error> {
-        let held = read_all::<SignedHeader, _>(self.env.store(), &headers_of(&shown.payer.key))?;
-        let other =
-            held.into_iter().map(|(_, held)| held).find(|held| conflict(held, &shown.header).is_some());
-        let Some(other) = other else { return Ok(()) };
-        let proof = Proof { cert: shown.payer.clone(), first: other, second: shown.header.clone() };
+        if shown.contradicts.is_none() {
+            return Ok(());
+        }
         let mut change = self.begin()?;
-        Proofs::held(self.env.store())?.keep(&mut change, &proof);
+        self.keep_conflict(&mut change, shown)?;
         self.commit(change)?;
         Err(Code::ProvenCheat.into())
+    }
+
+    fn keep_conflict(&self, change: &mut Change, shown: &Shown) -> Result<(), Error> {
+        if let Some(first) = shown.contradicts.clone() {
+            let proof = Proof { cert: shown.payer.clone(), first, second: shown.header.clone() };
+            Proofs::held(self.env.store())?.keep(change, &proof);
+        }
+        Ok(())
     }
 
     /// Whether the interval lies in what a sync lets a wallet of this grade spend. Nobody ever spent what is below an
@@ -241,13 +255,17 @@ impl<E: Env> TrustedApp<E> {
             answer: answer.clone(),
         };
         change.put(keys::of(b'i', &[&shown.id.0]), &incoming);
-        let mut key = headers_of(&payer.key);
-        key.extend_from_slice(&shown.payment.seq.to_be_bytes());
-        key.extend_from_slice(&shown.id.0);
-        change.batch.put(key, shown.header.to_bytes());
-        let held = read::<WalletCert, _>(self.env.store(), &payer_cert_key(&payer.key))?;
+        shown::keep(
+            &mut change.batch,
+            &shown.payer_id,
+            &shown.header,
+            &shown.id,
+            shown.contradicts.is_none(),
+        );
+        self.keep_conflict(change, shown)?;
+        let held = read::<WalletCert, _>(self.env.store(), &payer_cert_key(&shown.payer_id))?;
         if held.is_none_or(|held| held.not_after_s() < payer.not_after_s()) {
-            change.put(payer_cert_key(&payer.key), payer);
+            change.put(payer_cert_key(&shown.payer_id), payer);
         }
         Ok(())
     }

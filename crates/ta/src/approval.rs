@@ -72,7 +72,9 @@ impl<E: Env> TrustedApp<E> {
         // Done already, the payment is told again whatever it comes with; under other arguments it is refused here.
         self.done_before(reference, &named)?;
         // All that would be refused is refused before anybody is asked for a fingerprint.
-        let prepared = self.prepare(open_message::<Request>(&request.0)?, amount)?;
+        let opened = open_message::<Request>(&request.0)?;
+        let id = opened.id(self.state()?.scheme());
+        let prepared = self.prepare(opened, id, amount)?;
         if prepared.amount > self.state()?.limits()?.platform_auth_max {
             return Err(Code::PinRequired.into());
         }

@@ -50,7 +50,7 @@ impl Batch {
 /// A small ordered key-value store that survives a power cut at any point.
 ///
 /// Contract, checked by the suite of every implementation: after `commit` returns `Ok` the batch is durable; after a
-/// crash during `commit` either all of the batch is there or none of it; `get` and `scan` see committed batches only.
+/// crash during `commit` either all of the batch is there or none of it; `get`, `scan` and `first` see committed batches only.
 pub trait Store {
     /// The value under `key`.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
@@ -58,9 +58,24 @@ pub trait Store {
     /// Calls `visit(key, value)` for each key that starts with `prefix`, in ascending order of keys.
     fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError>;
 
+    /// The first entry whose key starts with `prefix` and is not before `from`. A store of many entries finds it without
+    /// looking at all of them.
+    fn first(&self, prefix: &[u8], from: &[u8]) -> Result<Option<Entry>, StoreError> {
+        let mut found = None;
+        self.scan(prefix, &mut |key, value| {
+            if found.is_none() && key >= from {
+                found = Some((key.to_vec(), value.to_vec()));
+            }
+        })?;
+        Ok(found)
+    }
+
     /// Makes `batch` durable, whole.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 }
+
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// What the host can say about the age of the state it opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

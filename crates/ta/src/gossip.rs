@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use counterfoil_trust::{check_header, conflict, judge, open};
+use counterfoil_trust::{check_header, judge, key_id, open};
 use counterfoil_wire::cert::WalletCert;
 use counterfoil_wire::lists::{RevocationList, TrustList};
 use counterfoil_wire::message::Payment;
@@ -18,8 +18,8 @@ use counterfoil_wire::{Bytes, Code, Error, PublicKey, Wire};
 use crate::TrustedApp;
 use crate::api::Reply;
 use crate::env::{Env, Store};
-use crate::pay::headers_of;
 use crate::settle::Lists;
+use crate::shown::contradiction;
 use crate::state::{Change, keys, payer_cert_key, proof_key, read, read_all};
 
 /// Proofs looked at in one session.
@@ -130,11 +130,8 @@ impl<E: Env> TrustedApp<E> {
             if proofs.has(&key) {
                 continue;
             }
-            let shown = read_all::<SignedHeader, _>(self.env.store(), &headers_of(&key))?;
-            let other =
-                shown.into_iter().map(|(_, shown)| shown).find(|shown| conflict(shown, header).is_some());
-            if let Some(other) = other {
-                let cert = read::<WalletCert, _>(self.env.store(), &payer_cert_key(&key))?;
+            if let Some(other) = contradiction(self.env.store(), &key_id(&key), header)? {
+                let cert = read::<WalletCert, _>(self.env.store(), &payer_cert_key(&key_id(&key)))?;
                 let cert = cert.ok_or(Code::Damaged)?;
                 proofs.keep(&mut change, &Proof { cert, first: other, second: header.clone() });
                 cheats.push(key);
@@ -192,7 +189,7 @@ impl Proofs {
     }
 
     fn has(&self, key: &PublicKey) -> bool {
-        let place = proof_key(key);
+        let place = proof_key(&key_id(key));
         self.held.iter().any(|(held, _)| *held == place)
     }
 
@@ -205,7 +202,7 @@ impl Proofs {
         if let Some(at) = soonest.filter(|_| self.held.len() >= PROOFS_KEPT) {
             change.batch.delete(self.held.swap_remove(at).0);
         }
-        let place = proof_key(&proof.cert.key);
+        let place = proof_key(&key_id(&proof.cert.key));
         self.held.push((place.clone(), proof.cert.not_after_s()));
         change.put(place, proof);
         true

@@ -54,6 +54,7 @@ mod request;
 mod resolve;
 mod settle;
 mod show;
+mod shown;
 mod state;
 mod statement;
 mod tamper;

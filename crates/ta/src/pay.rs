@@ -5,7 +5,7 @@ use counterfoil_wire::cert::{AuthorityCert, WalletCert};
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::message::{Payment, Request};
 use counterfoil_wire::sync::Entry;
-use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, Reference, record};
+use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, KeyId, Reference, record};
 
 use crate::api::{Command, PaymentState, Reply};
 use crate::approval::{Voucher, Vouchers};
@@ -65,7 +65,7 @@ impl<E: Env> TrustedApp<E> {
         if !standing && let Some(before) = self.paid_before(&id, amount)? {
             return Ok(before);
         }
-        let prepared = self.prepare(opened, amount)?;
+        let prepared = self.prepare(opened, id, amount)?;
         let voucher = self.check_vouchers(&vouchers, &prepared, &request, &reference)?;
         let Prepared { checked, amount, split, .. } = prepared;
 
@@ -135,10 +135,14 @@ impl<E: Env> TrustedApp<E> {
     }
 
     /// Everything that a payment must hold to, the PIN apart.
-    pub(crate) fn prepare(&self, opened: Opened<Request>, amount: Option<Amount>) -> Result<Prepared, Error> {
+    pub(crate) fn prepare(
+        &self,
+        opened: Opened<Request>,
+        id: Digest,
+        amount: Option<Amount>,
+    ) -> Result<Prepared, Error> {
         self.check_active()?;
         let now_s = self.now_s()?;
-        let id = opened.id(self.state()?.scheme());
         let checked = self.check_request(opened, id, now_s)?;
         let amount = match (checked.request.amount, amount) {
             (Some(fixed), None) => fixed,
@@ -186,7 +190,7 @@ impl<E: Env> TrustedApp<E> {
         }
         state.anchors.check_wallet(payee, opened.envelope.issuer.as_ref(), now_s)?;
         state.check_not_revoked(payee.status_index)?;
-        self.check_no_proof(&payee.key)?;
+        self.check_no_proof(&key_id(&payee.key))?;
         opened.check_signature(state.scheme())?;
         let own = state.cert()?;
         if payee.currency != own.currency {
@@ -200,8 +204,8 @@ impl<E: Env> TrustedApp<E> {
         Ok(Checked { payee: payee.clone(), request: opened.body, id, issuer })
     }
 
-    /// Whether no proof is held against `key`.
-    pub(crate) fn check_no_proof(&self, key: &counterfoil_wire::PublicKey) -> Result<(), Error> {
+    /// Whether no proof is held against a key.
+    pub(crate) fn check_no_proof(&self, key: &KeyId) -> Result<(), Error> {
         match self.env.store().get(&proof_key(key)).map_err(store_error)? {
             Some(_) => Err(Code::ProvenCheat.into()),
             None => Ok(()),
@@ -214,9 +218,4 @@ impl<E: Env> TrustedApp<E> {
         let Some(seq) = read::<u32, _>(store, &keys::of(b'y', &[&id.0]))? else { return Ok(None) };
         Ok(read(store, &keys::by_seq(b'o', seq))?.map(|outgoing| (seq, outgoing)))
     }
-}
-
-/// The storage prefix of headers shown by `key`.
-pub(crate) fn headers_of(key: &counterfoil_wire::PublicKey) -> alloc::vec::Vec<u8> {
-    keys::of(b'h', &[&key_id(key).0])
 }

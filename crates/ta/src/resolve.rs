@@ -1,6 +1,6 @@
 //! What became of a payment sent: the receipt confirms it, a decline brings it back.
 
-use counterfoil_trust::{open, open_message};
+use counterfoil_trust::{key_id, open, open_message};
 use counterfoil_wire::message::{Body, Decline, Receipt};
 use counterfoil_wire::proof::Proof;
 use counterfoil_wire::sync::Entry;
@@ -62,7 +62,7 @@ impl<E: Env> TrustedApp<E> {
         let payee = &outgoing.payee;
         let trusted = payee.grade.has_element()
             && !state.revoked.contains(payee.status_index)
-            && self.check_no_proof(&payee.key).is_ok();
+            && self.check_no_proof(&key_id(&payee.key)).is_ok();
         outgoing.decline = Some(bytes.clone());
         let mut change = self.begin()?;
         if !trusted {

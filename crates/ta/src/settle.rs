@@ -3,18 +3,19 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use counterfoil_trust::{Anchors, Revoked, open};
+use counterfoil_trust::{Anchors, Revoked, key_id, open};
 use counterfoil_wire::lists::RevocationList;
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Entry, Outcome, Settlement, Standing, Statement};
-use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, Nonce, PublicKey};
+use counterfoil_wire::{Amount, Bytes, Code, Digest, Error, KeyId, Nonce};
 
 use crate::TrustedApp;
 use crate::api::{PaymentState, Reply};
 use crate::env::Env;
 use crate::journal::Place;
-use crate::pay::{PaidRequest, headers_of};
+use crate::pay::PaidRequest;
 use crate::resolve::give_back;
+use crate::shown::{self, headers_of};
 use crate::state::{Change, Incoming, Outgoing, State, count, keys, payer_cert_key, read, read_all};
 use crate::statement::number_of;
 
@@ -329,15 +330,14 @@ impl<E: Env> TrustedApp<E> {
             }
         }
         let closed_s = change.core.closed_before_s;
-        let mut forgotten: BTreeMap<PublicKey, usize> = BTreeMap::new();
+        let mut forgotten: BTreeMap<KeyId, usize> = BTreeMap::new();
         for (key, incoming) in read_all::<Incoming, _>(store, b"i")? {
             if incoming.seq <= settlement.acked_seq && incoming.not_after_s < closed_s {
-                let mut header = headers_of(&incoming.payer);
-                header.extend_from_slice(&incoming.payer_seq.to_be_bytes());
-                header.extend_from_slice(key.get(1..).ok_or(Code::Damaged)?);
-                change.batch.delete(header);
+                let id = key.get(1..).and_then(<[u8]>::first_chunk).ok_or(Code::Damaged)?;
+                let (payer, seq) = (key_id(&incoming.payer), incoming.payer_seq);
+                shown::forget(store, &mut change.batch, &payer, seq, &Digest(*id))?;
                 change.batch.delete(key);
-                let headers = forgotten.entry(incoming.payer).or_default();
+                let headers = forgotten.entry(payer).or_default();
                 *headers = headers.saturating_add(1);
             }
         }

@@ -13,6 +13,7 @@
 //! | `x` request id | [`PaidRequest`](crate::pay::PaidRequest): a one-time request that was paid |
 //! | `i` id | [`Incoming`]: a payment accepted or declined (the replay memory) |
 //! | `h` payer key id, seq, id | header of a payment shown here, for finding forks |
+//! | `s` payer key id, end of interval | where that header is, for finding overlaps |
 //! | `c` payer key id | newest certificate of a payer with such a header, for proving them |
 //! | `q` number | [`OpenRequest`] |
 //! | `p` key id | a proof that the key cheated, at most 64 |
@@ -22,7 +23,7 @@
 
 use alloc::vec::Vec;
 
-use counterfoil_trust::{Anchors, Revoked, SigningKey, key_id};
+use counterfoil_trust::{Anchors, Revoked, SigningKey};
 use counterfoil_wire::cert::{Grade, Name, RootCert, WalletCert};
 use counterfoil_wire::codec::{Dec, Enc};
 use counterfoil_wire::element::Tamper;
@@ -38,7 +39,7 @@ use crate::api::PaymentState;
 use crate::env::{Batch, Env, Store, StoreError};
 
 /// Version of the stored state.
-pub const STATE_VERSION: u8 = 2;
+pub const STATE_VERSION: u8 = 3;
 
 /// Storage keys. A letter is given once and never used again.
 pub mod keys {
@@ -421,13 +422,13 @@ pub fn load<E: Env>(env: &E) -> Result<Option<State>, Error> {
 }
 
 /// The storage key of the newest certificate of a payer whose headers are held.
-pub fn payer_cert_key(key: &PublicKey) -> Vec<u8> {
-    keys::of(b'c', &[&key_id(key).0])
+pub fn payer_cert_key(payer: &KeyId) -> Vec<u8> {
+    keys::of(b'c', &[&payer.0])
 }
 
-/// The storage key of a proof against `key`.
-pub fn proof_key(key: &PublicKey) -> Vec<u8> {
-    keys::of(b'p', &[&key_id(key).0])
+/// The storage key of a proof against a key.
+pub fn proof_key(cheat: &KeyId) -> Vec<u8> {
+    keys::of(b'p', &[&cheat.0])
 }
 
 /// The storage key of an operation's result.

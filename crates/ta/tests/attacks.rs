@@ -623,7 +623,7 @@ fn poisoned_gossip_about_keys_that_nobody_certified() {
     let unknown = fork(&w.operator, &made_up, WalletCert { issuer, ..changed });
     assert_eq!(judge(&w.operator.anchors, &unknown).unwrap_err().code, Code::UnknownIssuer);
     // An authority that issues nothing.
-    let signer = w.operator.anchors.authorities.iter().find(|a| a.role == Role::Signer).unwrap();
+    let signer = w.operator.anchors.authorities().find(|a| a.role == Role::Signer).unwrap();
     let issuer = counterfoil_trust::key_id(&signer.key);
     let by_signer = fork(&w.operator, &cheat.key, WalletCert { issuer, ..cheat.cert.clone() });
     assert_eq!(tell(&mut w.b, vec![by_signer]), Err(Code::IssuerNotPermitted));

@@ -354,6 +354,20 @@ fn one_payee_alone_sees_a_fork_shown_to_it_twice() {
 }
 
 #[test]
+fn a_fork_among_payments_that_are_declined_is_a_proof_too() {
+    let mut w = World::new();
+    let (first, second) = (w.b.request(Some(500)), w.b.request(Some(600)));
+    let copy = w.a.snapshot();
+    let payment = w.a.pay(&first, None, None).unwrap();
+    w.b.decline(&payment).unwrap();
+    w.a.restore(copy);
+    let payment = w.a.pay(&second, None, None).unwrap();
+    w.b.decline(&payment).unwrap();
+    assert_eq!(w.b.show().cheats, vec![w.a.show().key]);
+    assert_eq!(w.b.gossip_to(&mut w.c).unwrap(), vec![w.a.show().key]);
+}
+
+#[test]
 fn a_revoked_payer_is_refused_after_the_list_was_handed_on() {
     let mut w = World::new();
     let key = w.a.show().key;

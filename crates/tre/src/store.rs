@@ -79,7 +79,7 @@ use crate::frame::{
 };
 use crate::medium::{FileName, Medium};
 use crate::vault::SealingKey;
-use counterfoil_ta::env::{Batch, Freshness, Store, StoreError};
+use counterfoil_ta::env::{Batch, Entry, Freshness, Store, StoreError};
 use std::collections::BTreeMap;
 use std::{fmt, io};
 use zeroize::Zeroizing;
@@ -544,6 +544,13 @@ impl<M: Medium> Store for SealedStore<M> {
             visit(key, value);
         }
         Ok(())
+    }
+
+    fn first(&self, prefix: &[u8], from: &[u8]) -> Result<Option<Entry>, StoreError> {
+        self.check_usable()?;
+        let first = self.state.entries.range(prefix.max(from).to_vec()..).next();
+        let found = first.filter(|(key, _)| key.starts_with(prefix));
+        Ok(found.map(|(key, value)| (key.clone(), value.to_vec())))
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {

@@ -27,9 +27,6 @@ use crate::envelope::{Opened, open};
 use crate::x509::{verify_authority, verify_root, verify_wallet_of};
 
 /// The root, and the authorities of the newest trust list.
-///
-/// The fields are public so that a holder can store and restore them. What is put here by any other way than
-/// [`Anchors::adopt`] is believed, so it must come from storage that is as trustworthy as the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anchors {
     /// The root.
@@ -39,7 +36,7 @@ pub struct Anchors {
     /// Number of the trust list; 0 before the first.
     pub list_no: u32,
     /// The authorities, ascending by key id, each verified.
-    pub authorities: Vec<AuthorityCert>,
+    authorities: Vec<(KeyId, AuthorityCert)>,
 }
 
 impl Anchors {
@@ -83,8 +80,13 @@ impl Anchors {
             verify_authority(authority, &self.root)?;
         }
         self.list_no = number;
-        self.authorities = named.into_iter().map(|(_, authority)| authority).collect();
+        self.authorities = named;
         Ok(true)
+    }
+
+    /// The authorities of the list.
+    pub fn authorities(&self) -> impl Iterator<Item = &AuthorityCert> {
+        self.authorities.iter().map(|(_, authority)| authority)
     }
 
     /// The issuer with this key id, if the trust list names it.
@@ -92,14 +94,9 @@ impl Anchors {
         self.find(id).filter(|authority| authority.role == Role::Issuer)
     }
 
-    /// Finds in a few hashes what is listed; what is not costs a hash for each authority, so that a list that was
-    /// restored in another order still answers right.
     fn find(&self, id: &KeyId) -> Option<&AuthorityCert> {
-        let quick = self.authorities.binary_search_by_key(id, |authority| key_id(&authority.key));
-        match quick {
-            Ok(at) => self.authorities.get(at),
-            Err(_) => self.authorities.iter().find(|authority| key_id(&authority.key) == *id),
-        }
+        let at = self.authorities.binary_search_by_key(id, |(id, _)| *id).ok()?;
+        self.authorities.get(at).map(|(_, authority)| authority)
     }
 
     /// Checks a wallet's or terminal's certificate against the clock `now_s` (seconds since 1970) and returns its
@@ -155,7 +152,7 @@ impl Anchors {
     /// [`Code::WrongRole`] if the trust list does not name it as a signer; [`Code::CertificateNotYetValid`];
     /// [`Code::AuthorityExpired`].
     pub fn check_signer(&self, key: &PublicKey, now_s: u32) -> Result<(), Error> {
-        let listed = self.authorities.iter().find(|authority| authority.key == *key);
+        let listed = self.authorities().find(|authority| authority.key == *key);
         let signer = listed.filter(|authority| authority.role == Role::Signer).ok_or(Code::WrongRole)?;
         if now_s < signer.not_before_s {
             return Err(Code::CertificateNotYetValid.into());

@@ -171,7 +171,7 @@ fn a_trust_list_is_taken_whole_or_not_at_all() {
         assert_eq!(anchors.adopt(&scheme.trust_list(1, vec![])), Ok(false));
         assert_eq!(anchors, before);
         assert_eq!(anchors.adopt(&scheme.trust_list(2, vec![signer])), Ok(true));
-        assert_eq!((anchors.list_no, anchors.authorities.len()), (2, 1));
+        assert_eq!((anchors.list_no, anchors.authorities().count()), (2, 1));
     }
 }
 

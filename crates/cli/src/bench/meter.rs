@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use counterfoil_ta::env::{Batch, Env, Freshness, Store, StoreError};
+use counterfoil_ta::env::{Batch, Entry, Env, Freshness, Store, StoreError};
 use counterfoil_tre::medium::FileName;
 use counterfoil_tre::{Medium, NativeHost};
 use cpu_time::ThreadTime;
@@ -95,6 +95,10 @@ impl<M: Medium> Store for MeteredHost<M> {
 
     fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
         self.inner.store().scan(prefix, visit)
+    }
+
+    fn first(&self, prefix: &[u8], from: &[u8]) -> Result<Option<Entry>, StoreError> {
+        self.inner.store().first(prefix, from)
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {

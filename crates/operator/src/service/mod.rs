@@ -73,7 +73,7 @@ pub struct Scheme {
 impl Scheme {
     /// The issuer of a PSP for keys of an algorithm.
     pub fn issuer(&self, psp: &str, algorithm: Algorithm) -> Option<&AuthorityCert> {
-        self.anchors.authorities.iter().find(|authority| {
+        self.anchors.authorities().find(|authority| {
             authority.role == Role::Issuer
                 && authority.name.as_str() == psp
                 && authority.key.algorithm() == algorithm

@@ -7,6 +7,7 @@
 
 use super::vm::{Called, Limits, LoadError, Vm, VmFault, World};
 use counterfoil_ta::abi;
+use counterfoil_ta::env::{Batch, StoreError};
 use std::fmt;
 use wasmi::errors::LinkerError;
 use wasmi::{
@@ -200,15 +201,35 @@ fn imports(engine: &Engine) -> Result<Linker<Inside>, LinkerError> {
     })?;
     linker.func_wrap(module, "store_scan", |mut caller: Caller<'_, Inside>, prefix: u32, len: u32| {
         let (bytes, inside) = memory(&mut caller)?;
-        let mut rows = counterfoil_ta::env::Batch::new();
+        let mut rows = Batch::new();
         let mut visit = |key: &[u8], value: &[u8]| rows.put(key, value);
         let scanned = world(&mut inside.world)?.scan(part(bytes, prefix, len)?, &mut visit);
-        let rows = scanned.and_then(|()| abi::encode_batch(&rows).ok_or(counterfoil_ta::env::StoreError::Io));
+        let rows = scanned.and_then(|()| abi::encode_batch(&rows).ok_or(StoreError::Io));
         Ok::<_, Error>(match rows {
             Ok(rows) => keep(inside, rows),
             Err(error) => abi::status(error),
         })
     })?;
+    linker.func_wrap(
+        module,
+        "store_first",
+        |mut caller: Caller<'_, Inside>, prefix: u32, len: u32, from: u32, from_len: u32| {
+            let (bytes, inside) = memory(&mut caller)?;
+            let (prefix, from) = (part(bytes, prefix, len)?, part(bytes, from, from_len)?);
+            let found = world(&mut inside.world)?.first(prefix, from);
+            let row = found.and_then(|entry| match entry {
+                Some((key, value)) => {
+                    abi::encode(std::iter::once((&key[..], Some(&value[..])))).ok_or(StoreError::Io).map(Some)
+                }
+                None => Ok(None),
+            });
+            Ok::<_, Error>(match row {
+                Ok(Some(row)) => keep(inside, row),
+                Ok(None) => abi::ABSENT,
+                Err(error) => abi::status(error),
+            })
+        },
+    )?;
     linker.func_wrap(module, "store_take", |mut caller: Caller<'_, Inside>, to: u32| {
         let (bytes, inside) = memory(&mut caller)?;
         let found = std::mem::take(&mut inside.found);

@@ -4,7 +4,7 @@
 //! back whatever happens in there, so that a machine that failed can be thrown away and another one started from the
 //! durable state.
 
-use counterfoil_ta::env::{Batch, Env, Freshness, Store, StoreError};
+use counterfoil_ta::env::{Batch, Entry, Env, Freshness, Store, StoreError};
 
 /// The imports of the application: randomness, host time, sealed store, counter. Any [`Env`] is one.
 pub trait World: Send {
@@ -24,6 +24,11 @@ pub trait World: Send {
     /// # Errors
     /// [`StoreError`], as [`Store::scan`].
     fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError>;
+    /// The first entry whose key starts with `prefix` and is not before `from`.
+    ///
+    /// # Errors
+    /// [`StoreError`], as [`Store::first`].
+    fn first(&self, prefix: &[u8], from: &[u8]) -> Result<Option<Entry>, StoreError>;
     /// Makes `batch` durable.
     ///
     /// # Errors
@@ -50,6 +55,10 @@ impl<E: Env + Send> World for E {
 
     fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
         self.store().scan(prefix, visit)
+    }
+
+    fn first(&self, prefix: &[u8], from: &[u8]) -> Result<Option<Entry>, StoreError> {
+        self.store().first(prefix, from)
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {

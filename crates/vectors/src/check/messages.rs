@@ -124,7 +124,7 @@ fn judge_settlement(bytes: &[u8], receiver: &Receiver<'_>) -> Result<(), Error> 
 
 /// A device that knows the root alone.
 fn judge_trust_list(bytes: &[u8], receiver: &Receiver<'_>) -> Result<(), Error> {
-    let mut fresh = Anchors { list_no: 0, authorities: Vec::new(), ..receiver.anchors.clone() };
+    let mut fresh = Anchors::new(receiver.anchors.root.clone())?;
     fresh.adopt(bytes).map(drop)
 }
 
