@@ -17,12 +17,13 @@ fn an_image_that_is_withdrawn_lets_no_wallet_in_until_it_is_allowed_again() {
     let world = World::new();
     let listed = world.offline("operator images --dir op --json").ok().json();
     let image = listed["images"][0]["image"].as_str().unwrap().to_owned();
+    let version = &listed["images"][0]["version"];
     enrol(&world, "anna", "").ok();
     let id = world.show("anna")["key"].as_str().unwrap().to_owned();
-    world
-        .offline(&format!("operator wallet --dir op {id}"))
-        .ok()
-        .says(&format!("enrolled in image {} of version 1, counter none, by its host's word", &image[..16]));
+    world.offline(&format!("operator wallet --dir op {id}")).ok().says(&format!(
+        "enrolled in image {} of version {version}, counter none, by its host's word",
+        &image[..16]
+    ));
     world.offline(&format!("operator withdraw-image --dir op {image}")).ok().says("no, withdrawn at");
     enrol(&world, "ben", "").exits(1).says("error 618");
     // Nothing of it is left, and a wallet that was let in goes on.

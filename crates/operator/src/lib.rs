@@ -27,7 +27,8 @@
 //! # What is not here
 //! Evidence is judged by `counterfoil-trust`, never by the trusted application's own code. The folder holds no name of
 //! a customer: a PSP's name for an account is all that the operator has. One process-wide lock makes operations take
-//! turns, on rows that are already cut into buckets with one writer each; statements' signatures are checked outside it.
+//! turns, on rows that are already cut into buckets with one writer each; statements' signatures are checked outside it,
+//! and what comes of many statements is written at once.
 
 pub mod api;
 pub mod attestation;
@@ -40,6 +41,7 @@ pub mod jobs;
 pub mod keys;
 pub mod serve;
 pub mod service;
+pub mod signatures;
 pub mod store;
 
 use std::path::Path;

@@ -8,66 +8,14 @@ mod support;
 use counterfoil_operator::domain::reason::Reason;
 use counterfoil_ta::api::{Command, Reply};
 use counterfoil_trust::x509::issue_wallet;
-use counterfoil_trust::{SigningKey, key_id, open, seal};
+use counterfoil_trust::{SigningKey, key_id, open};
 use counterfoil_wire::cert::{Grade, Name, WalletCert};
-use counterfoil_wire::codec::Dec;
-use counterfoil_wire::header::{Envelope, Signer};
-use counterfoil_wire::message::{Payment, Request};
+use counterfoil_wire::header::Envelope;
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Entry, Settlement, Standing, Statement};
-use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Currency, Digest, KeyId, Reference, Signature, Wire};
+use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Currency, Digest, Reference, Signature, Wire};
+use support::thief::Thief;
 use support::{Wallet, World, amount};
-
-/// A key taken out of a wallet of the EdDSA kind.
-struct Thief {
-    scheme: KeyId,
-    key: SigningKey,
-    cert: WalletCert,
-}
-
-impl Thief {
-    fn rob(world: &World, wallet: &mut Wallet) -> Self {
-        // The core is an array: version, algorithm, secret.
-        let core = wallet.records()[b"=core".as_slice()].clone();
-        let mut d = Dec::new(&core);
-        d.array_head().unwrap();
-        d.uint().unwrap();
-        d.get::<bool>().unwrap();
-        let key = SigningKey::from_secret(Algorithm::EdDsa, &d.bytes_exact().unwrap()).unwrap();
-        let cert = wallet.show().cert.unwrap();
-        assert_eq!(key.public(), cert.key);
-        Self { scheme: world.service.scheme().anchors.scheme, key, cert }
-    }
-
-    /// Where the interval that the certificate covers begins.
-    fn floor(&self) -> u64 {
-        self.cert.ceiling.minor() - 100_000
-    }
-
-    /// A payment of the interval `(to - minor, to]`, in no journal.
-    fn payment(&self, request: &Bytes, minor: u64, to: u64, seq: u32) -> Bytes {
-        let request = open::<Request>(&request.0).unwrap();
-        let payment = Payment {
-            request: request.id(&self.scheme),
-            request_no: request.body.number,
-            payee: *request.envelope.signer.key(),
-            amount: amount(minor),
-            spent: amount(to),
-            seq,
-            prev: Digest::NONE,
-        };
-        let signer = Signer::Cert(self.cert.clone());
-        Bytes(seal(&self.scheme, &self.key, &[1; 32], &payment, signer, None).0.to_bytes())
-    }
-
-    /// A statement of the wallet, edited and signed again.
-    fn statement(&self, statement: &Bytes, edit: impl Fn(&mut Statement)) -> Bytes {
-        let opened = open::<Statement>(&statement.0).unwrap();
-        let mut body = opened.body;
-        edit(&mut body);
-        Bytes(seal(&self.scheme, &self.key, &[1; 32], &body, opened.envelope.signer, None).0.to_bytes())
-    }
-}
 
 /// The wallet with an application that forgets every header that payers showed it.
 fn forgetful(wallet: &Wallet) -> Wallet {

@@ -24,7 +24,8 @@ use counterfoil_wire::{Code, Error, KeyId, PublicKey};
 
 use crate::crypto::key_id;
 use crate::envelope::{Opened, open};
-use crate::x509::{verify_authority, verify_root, verify_wallet_of};
+use crate::verifier::{AtOnce, Verifier};
+use crate::x509::{verify_authority, verify_authority_by, verify_root, verify_wallet_of};
 
 /// The root, and the authorities of the newest trust list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,8 +121,22 @@ impl Anchors {
         carried: Option<&'a AuthorityCert>,
         now_s: u32,
     ) -> Result<&'a AuthorityCert, Error> {
-        let issuer = self.issuer_of(cert, carried)?;
-        verify_wallet_of(cert, issuer)?;
+        self.check_wallet_by(&mut AtOnce, cert, carried, now_s)
+    }
+
+    /// The same, by another verifier.
+    ///
+    /// # Errors
+    /// Those of [`Anchors::check_wallet`]; [`Code::BadCertificate`] for every error of `verifier`.
+    pub fn check_wallet_by<'a, V: Verifier>(
+        &'a self,
+        verifier: &mut V,
+        cert: &WalletCert,
+        carried: Option<&'a AuthorityCert>,
+        now_s: u32,
+    ) -> Result<&'a AuthorityCert, Error> {
+        let issuer = self.issuer_of(verifier, cert, carried)?;
+        verify_wallet_of(verifier, cert, issuer)?;
         if now_s < cert.not_before_s {
             return Err(Code::CertificateNotYetValid.into());
         }
@@ -131,8 +146,9 @@ impl Anchors {
         Ok(issuer)
     }
 
-    fn issuer_of<'a>(
+    fn issuer_of<'a, V: Verifier>(
         &'a self,
+        verifier: &mut V,
         cert: &WalletCert,
         carried: Option<&'a AuthorityCert>,
     ) -> Result<&'a AuthorityCert, Error> {
@@ -142,7 +158,7 @@ impl Anchors {
         let newer =
             |carried: &&AuthorityCert| carried.since > self.list_no && key_id(&carried.key) == cert.issuer;
         let carried = carried.filter(newer).ok_or(Code::UnknownIssuer)?;
-        verify_authority(carried, &self.root)?;
+        verify_authority_by(verifier, carried, &self.root)?;
         Ok(carried)
     }
 

@@ -16,6 +16,7 @@ use counterfoil_wire::{Bytes, Code, Digest, Error, KeyId, Wire};
 use alloc::vec::Vec;
 
 use crate::crypto::{SigningKey, sha256, verify};
+use crate::verifier::{AtOnce, Verifier};
 
 /// Signs `body` for the scheme whose root key is `scheme`.
 ///
@@ -59,7 +60,16 @@ impl<B> Opened<B> {
     /// # Errors
     /// [`Code::BadSignature`].
     pub fn check_signature(&self, scheme: &KeyId) -> Result<(), Error> {
-        verify(self.envelope.signer.key(), &to_be_signed(scheme, &self.header), &self.envelope.signature)
+        self.check_signature_by(&mut AtOnce, scheme)
+    }
+
+    /// The same, by another verifier.
+    ///
+    /// # Errors
+    /// Those of `verifier`.
+    pub fn check_signature_by<V: Verifier>(&self, verifier: &mut V, scheme: &KeyId) -> Result<(), Error> {
+        let signed = to_be_signed(scheme, &self.header);
+        verifier.verify(self.envelope.signer.key(), &signed, &self.envelope.signature)
     }
 
     /// The header and its signature: evidence without the body.

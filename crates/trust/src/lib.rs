@@ -21,6 +21,7 @@
 //! | [`x509`] | which certificate does the compact form stand for, and who vouches for it? |
 //! | [`chain`] | does the scheme's root stand behind this key, now? |
 //! | [`revocation`] | has the operator withdrawn it? |
+//! | [`verifier`] | is a signature checked now, or with others? |
 //! | [`proofs`] | do these two headers show that a key cheated? |
 
 extern crate alloc;
@@ -36,6 +37,7 @@ pub mod envelope;
 pub mod image;
 pub mod proofs;
 pub mod revocation;
+pub mod verifier;
 pub mod x509;
 
 pub use approval::Approval;
@@ -45,3 +47,4 @@ pub use enrolment::enrolment_binding;
 pub use envelope::{Opened, check_header, header_id, header_of, open, open_message, seal, to_be_signed};
 pub use proofs::{Misbehaviour, conflict, judge};
 pub use revocation::Revoked;
+pub use verifier::{AtOnce, Verifier};

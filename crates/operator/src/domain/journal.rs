@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_trust::{Anchors, Opened, header_id, key_id, open, sha256};
+use counterfoil_trust::{Anchors, Opened, Verifier, header_id, key_id, open, sha256};
 use counterfoil_wire::cert::{Grade, WalletCert};
 use counterfoil_wire::header::{Extra, Header, Signer};
 use counterfoil_wire::message::{Decline, Payment, Receipt};
@@ -141,12 +141,18 @@ impl Reading {
     }
 }
 
-/// Reads a statement and checks everything in it that does not depend on what came before.
+/// Reads a statement and checks everything in it that does not depend on what came before. Where `verifier` checks later,
+/// nothing of it holds before every signature does.
 ///
 /// # Errors
 /// [`Code::BadSignature`] and those of [`open`] for the statement as a whole; [`Code::StatementInvalid`] for anything
 /// within it that does not hold: the wallet signed it, so the wallet answers for it.
-pub fn read(anchors: &Anchors, sealed: &Sealed, bytes: &[u8]) -> Result<Reading, Error> {
+pub fn read<V: Verifier>(
+    anchors: &Anchors,
+    verifier: &mut V,
+    sealed: &Sealed,
+    bytes: &[u8],
+) -> Result<Reading, Error> {
     let scheme = &anchors.scheme;
     let key = *sealed.envelope.signer.key();
     let wallet = key_id(&key);
@@ -156,7 +162,7 @@ pub fn read(anchors: &Anchors, sealed: &Sealed, bytes: &[u8]) -> Result<Reading,
     for entry in &claims.entries {
         seq = seq.checked_add(1).ok_or(Code::StatementInvalid)?;
         let (header, item) =
-            line(anchors, key, wallet, seq, prev, entry).map_err(|_| Code::StatementInvalid)?;
+            line(anchors, verifier, key, wallet, seq, prev, entry).map_err(|_| Code::StatementInvalid)?;
         prev = header_id(scheme, &header);
         lines.push(Line { seq, id: prev, item });
     }
@@ -166,7 +172,7 @@ pub fn read(anchors: &Anchors, sealed: &Sealed, bytes: &[u8]) -> Result<Reading,
     let mut receipts = Vec::new();
     for receipt in &claims.receipts {
         let receipt = open::<Receipt>(&receipt.0).map_err(|_| Code::StatementInvalid)?;
-        receipt.check_signature(scheme).map_err(|_| Code::StatementInvalid)?;
+        receipt.check_signature_by(verifier, scheme).map_err(|_| Code::StatementInvalid)?;
         receipts.push(Shown {
             payment: receipt.body.payment,
             by: key_id(receipt.envelope.signer.key()),
@@ -176,6 +182,7 @@ pub fn read(anchors: &Anchors, sealed: &Sealed, bytes: &[u8]) -> Result<Reading,
     // A proof that cannot be read or shows nothing is worth nothing; it may have come by gossip, and the wallet that
     // hands it on did no wrong.
     let proofs = claims.proofs.iter().filter_map(|proof| Proof::from_bytes(&proof.0).ok()).collect();
+    // Whatever `verifier` is, this is known now: a statement is good without it.
     let cert = match &sealed.envelope.signer {
         Signer::Cert(cert) => anchors.check_wallet(cert, None, cert.not_before_s).ok().map(|_| cert.clone()),
         Signer::Key(_) => None,
@@ -195,8 +202,9 @@ pub fn read(anchors: &Anchors, sealed: &Sealed, bytes: &[u8]) -> Result<Reading,
 }
 
 /// The header of one entry and what the entry says.
-fn line(
+fn line<V: Verifier>(
     anchors: &Anchors,
+    verifier: &mut V,
     key: PublicKey,
     wallet: KeyId,
     seq: u32,
@@ -207,7 +215,7 @@ fn line(
     let unsigned = || header(sha256(&entry.to_bytes()), Extra::None);
     Ok(match entry {
         Entry::Payment { payment } => {
-            let evidence = within(evidence(anchors, &payment.0)?)?;
+            let evidence = within(evidence(anchors, verifier, &payment.0)?)?;
             let own = evidence.signed.header;
             if own.key != key || own.seq != seq || own.prev != prev {
                 return Err(Code::StatementInvalid.into());
@@ -215,17 +223,17 @@ fn line(
             (own, Item::Sent(evidence))
         }
         Entry::Receipt { payment } => {
-            let evidence = addressed(within(evidence(anchors, &payment.0)?)?, wallet)?;
+            let evidence = addressed(within(evidence(anchors, verifier, &payment.0)?)?, wallet)?;
             (header(evidence.id, Extra::None), Item::Taken(evidence))
         }
         Entry::Decline { payment, reason } => {
-            let evidence = addressed(evidence(anchors, &payment.0)?, wallet)?;
+            let evidence = addressed(evidence(anchors, verifier, &payment.0)?, wallet)?;
             let header = header(evidence.id, Extra::Reason(*reason));
             (header, within(evidence).map_or(Item::Void, Item::Declined))
         }
         Entry::Reclaim { payment, decline } => {
             let decline = open::<Decline>(&decline.0)?;
-            decline.check_signature(&anchors.scheme)?;
+            decline.check_signature_by(verifier, &anchors.scheme)?;
             if decline.body.payment != *payment {
                 return Err(Code::StatementInvalid.into());
             }
@@ -262,10 +270,10 @@ fn within(evidence: Evidence) -> Result<Evidence, Error> {
 /// # Errors
 /// Those of [`open`] and [`Anchors::check_wallet`]; [`Code::PayerCannotPay`], [`Code::BadInterval`],
 /// [`Code::BadSignature`].
-fn evidence(anchors: &Anchors, bytes: &[u8]) -> Result<Evidence, Error> {
+fn evidence<V: Verifier>(anchors: &Anchors, verifier: &mut V, bytes: &[u8]) -> Result<Evidence, Error> {
     let payment = open::<Payment>(bytes)?;
     let Signer::Cert(cert) = &payment.envelope.signer else { return Err(Code::BadCertificate.into()) };
-    anchors.check_wallet(cert, payment.envelope.issuer.as_ref(), cert.not_before_s)?;
+    anchors.check_wallet_by(verifier, cert, payment.envelope.issuer.as_ref(), cert.not_before_s)?;
     if cert.grade == Grade::Terminal {
         return Err(Code::PayerCannotPay.into());
     }
@@ -273,7 +281,7 @@ fn evidence(anchors: &Anchors, bytes: &[u8]) -> Result<Evidence, Error> {
     if body.amount.is_zero() || body.amount > body.spent {
         return Err(Code::BadInterval.into());
     }
-    payment.check_signature(&anchors.scheme)?;
+    payment.check_signature_by(verifier, &anchors.scheme)?;
     Ok(Evidence {
         id: payment.id(&anchors.scheme),
         payer: key_id(&cert.key),

@@ -7,6 +7,7 @@
 //! | [`wallet`] | what the operator knows of a wallet |
 //! | [`element`] | what a wallet runs in, which grade that is good for, and the answer to tampering |
 //! | [`journal`] | a statement read: its chain rebuilt, its signatures checked |
+//! | [`known`] | the rows that a batch of statements touches |
 //! | [`reconcile`] | a statement judged against what is known |
 //! | [`closing`] | the end of a wallet that is lost or closed |
 //! | [`holding`] | what one wallet holds, added up, and what is still awaited |
@@ -19,6 +20,7 @@ pub mod closing;
 pub mod element;
 pub mod holding;
 pub mod journal;
+pub mod known;
 pub mod ledger;
 pub mod reason;
 pub mod reconcile;

@@ -5,13 +5,14 @@
 
 use counterfoil_wire::{Code, KeyId};
 
-use super::settle::{appended, changed};
+use super::settle::append;
 use super::{Desk, Service, moves};
 use crate::domain::closing::{close, close_out};
 use crate::domain::holding::{Holding, holding};
+use crate::domain::known::Needs;
 use crate::domain::wallet::Wallet;
 use crate::error::Refusal;
-use crate::store::{Batch, Needs, Store};
+use crate::store::{Batch, Store};
 
 impl Service {
     /// Closes a wallet for good, once its PSP has authenticated the customer: its key goes on the revocation list at once,
@@ -60,12 +61,12 @@ impl Service {
 
     fn close_out(&self, desk: &mut Desk, own: KeyId) -> Result<(), Refusal> {
         let (now_s, rules) = (self.now_s(), &self.scheme.rules);
-        let before = desk.store.gather(&Needs::of_wallet(own))?;
-        let judgement = close_out(&self.scheme.anchors, own, before.clone(), rules, now_s);
+        let needs = Needs::of_wallet(own);
+        let mut known = desk.store.gather(std::slice::from_ref(&needs))?;
+        let judgement = close_out(&self.scheme.anchors, own, known.working_set(&needs), rules, now_s);
         let mut batch = Batch::default();
-        let set = appended(judgement, &mut batch, now_s);
-        batch.wallets = changed(&before.wallets, set.wallets);
-        batch.records = changed(&before.records, set.records);
+        known.put_back(append(judgement, &mut batch, now_s));
+        (batch.wallets, batch.records) = known.into_changed();
         if batch.wallets.is_empty() && batch.records.is_empty() {
             return Ok(());
         }

@@ -124,7 +124,7 @@ impl Service {
             };
             desk.store.commit(&Batch {
                 wallets: vec![wallet],
-                answer: Some(answer),
+                answers: vec![answer],
                 issued: vec![issued],
                 activation,
                 next_index: Some((psp.to_owned(), algorithm.to_owned(), status_index.saturating_add(1))),

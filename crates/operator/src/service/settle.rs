@@ -1,22 +1,34 @@
-//! Statements: read in parallel, judged and written one at a time.
+//! Statements: read and checked in parallel, judged one after the other, written together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_trust::{Anchors, key_id, open};
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Settlement, Statement};
 use counterfoil_wire::{Amount, Bytes, Code, Digest};
+use rayon::prelude::*;
 
 use super::{Desk, Service};
-use crate::domain::journal::{Item, Reading, read};
+use crate::domain::journal::{Item, Reading, Sealed, read};
+use crate::domain::known::Needs;
 use crate::domain::reconcile::{Judgement, WorkingSet, reconcile, refuse, write_off};
 use crate::domain::settle::{balance_after, resolve, true_balance};
 use crate::domain::wallet::Wallet;
 use crate::error::Refusal;
-use crate::store::{Answer, Batch, Needs};
+use crate::signatures::{Collected, holding};
+use crate::store::{Answer, Batch};
 
 /// How a statement is judged.
 type Judge = fn(&Anchors, &Reading, WorkingSet, &Rules, u32) -> Judgement;
+
+/// What comes of one statement: its settlement, or why there is none.
+pub type Settled = Result<Vec<u8>, Refusal>;
+
+/// A statement that was read.
+struct Read {
+    reading: Reading,
+    judge: Judge,
+}
 
 impl Service {
     /// Settles the statement in `bytes`; the settlement. The same statement again gives the same settlement. One that
@@ -25,28 +37,100 @@ impl Service {
     ///
     /// # Errors
     /// Those of [`open`] for the statement as a whole; [`Code::UnknownWallet`]; [`Refusal::Store`].
-    pub fn settle(&self, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let sealed = open::<Statement>(bytes)?;
-        sealed.check_signature(&self.scheme.anchors.scheme)?;
+    pub fn settle(&self, bytes: &[u8]) -> Settled {
+        self.settle_all(&[bytes]).pop().unwrap_or(Err(Code::Internal.into()))
+    }
+
+    /// Settles statements together, each as [`Service::settle`] does: signatures are checked on all cores, and what comes
+    /// of the statements is written at once. A statement that cannot be settled is no obstacle to the others.
+    pub fn settle_all(&self, statements: &[&[u8]]) -> Vec<Settled> {
+        let opened: Vec<(Result<Sealed, Refusal>, Collected)> =
+            statements.par_iter().map(|bytes| self.open_statement(bytes)).collect();
+        let (opened, own): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+        let mut settled: Vec<Option<Settled>> = Vec::with_capacity(statements.len());
+        let mut begun: Vec<(usize, Sealed)> = Vec::new();
+        for (at, (sealed, holds)) in opened.into_iter().zip(holding(&own)).enumerate() {
+            settled.push(match sealed.and_then(|sealed| self.begin(sealed, holds)) {
+                Ok(Begun::Answered(settlement)) => Some(Ok(settlement)),
+                Ok(Begun::New(sealed)) => {
+                    begun.push((at, *sealed));
+                    None
+                }
+                Err(refusal) => Some(Err(refusal)),
+            });
+        }
+        let anchors = &self.scheme.anchors;
+        let reads: Vec<(Option<Reading>, Collected)> = begun
+            .par_iter()
+            .map(|(at, sealed)| {
+                let mut relies_on = Collected::default();
+                let bytes = statements.get(*at).copied().unwrap_or_default();
+                (read(anchors, &mut relies_on, sealed, bytes).ok(), relies_on)
+            })
+            .collect();
+        let (reads, relied_on): (Vec<_>, Vec<_>) = reads.into_iter().unzip();
+        let mut waiting: Vec<(usize, Read)> = Vec::new();
+        for (((at, sealed), reading), holds) in begun.into_iter().zip(reads).zip(holding(&relied_on)) {
+            let reading = reading.filter(|_| holds);
+            let judge: Judge = if reading.is_some() { reconcile } else { refuse };
+            let bytes = statements.get(at).copied().unwrap_or_default();
+            let reading =
+                reading.unwrap_or_else(|| Reading::without_entries(&anchors.scheme, &sealed, bytes));
+            waiting.push((at, Read { reading, judge }));
+        }
+        while !waiting.is_empty() {
+            // A wallet's second statement goes on where the first one ends.
+            let mut own = BTreeSet::new();
+            let (turn, later): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|(_, read)| own.insert(read.reading.wallet));
+            let (places, reads): (Vec<usize>, Vec<Read>) = turn.into_iter().unzip();
+            for (at, done) in places.into_iter().zip(self.book_apart(&reads)) {
+                if let Some(place) = settled.get_mut(at) {
+                    *place = Some(done);
+                }
+            }
+            waiting = later;
+        }
+        settled.into_iter().map(|done| done.unwrap_or(Err(Code::Internal.into()))).collect()
+    }
+
+    fn open_statement(&self, bytes: &[u8]) -> (Result<Sealed, Refusal>, Collected) {
+        let mut relies_on = Collected::default();
+        let sealed = open::<Statement>(bytes).and_then(|sealed| {
+            sealed.check_signature_by(&mut relies_on, &self.scheme.anchors.scheme)?;
+            Ok(sealed)
+        });
+        (sealed.map_err(Refusal::from), relies_on)
+    }
+
+    /// What is known before anything in the statement is looked at: whose it is, and whether it was answered.
+    fn begin(&self, sealed: Sealed, holds: bool) -> Result<Begun, Refusal> {
+        if !holds {
+            return Err(Code::BadSignature.into());
+        }
         // By identifier, not by bytes: an issuer's certificate attached on the way, or a second signature, makes no other
         // statement, and would look like a rollback.
-        let scheme = &self.scheme.anchors.scheme;
-        let (own, message) = (key_id(sealed.envelope.signer.key()), sealed.id(scheme));
+        let (own, message) = (key_id(sealed.envelope.signer.key()), sealed.id(&self.scheme.anchors.scheme));
         let answered = self.exclusively(|desk| {
             desk.store.wallet(&own)?.ok_or(Code::UnknownWallet)?;
             Ok(desk.store.answered(&own, &message)?)
         })?;
-        if let Some(settlement) = answered {
-            return Ok(settlement);
+        Ok(answered.map_or_else(|| Begun::New(Box::new(sealed)), Begun::Answered))
+    }
+
+    /// Books statements of different wallets together, or where that cannot be, in halves: what stands in the way of one
+    /// stands in the way of no other.
+    fn book_apart(&self, reads: &[Read]) -> Vec<Settled> {
+        match self.exclusively(|desk| self.book(desk, reads)) {
+            Ok(settlements) => settlements.into_iter().map(Ok).collect(),
+            Err(refusal) if reads.len() < 2 => vec![Err(refusal)],
+            Err(_) => {
+                let (first, second) = reads.split_at(reads.len() / 2);
+                let mut settled = self.book_apart(first);
+                settled.extend(self.book_apart(second));
+                settled
+            }
         }
-        // Signatures are checked outside the lock.
-        let read = read(&self.scheme.anchors, &sealed, bytes);
-        let judge: Judge = if read.is_ok() { reconcile } else { refuse };
-        let reading = read.unwrap_or_else(|_| Reading::without_entries(scheme, &sealed, bytes));
-        self.exclusively(|desk| match desk.store.answered(&own, &message)? {
-            Some(settlement) => Ok(settlement),
-            None => self.book(desk, &reading, judge),
-        })
     }
 
     /// Has somebody pay for what wallets that never came back had spent beyond what is known.
@@ -58,37 +142,62 @@ impl Service {
         }
         let mut batch = Batch::default();
         let judgement = write_off(&self.scheme.anchors, overdue, rules, now_s);
-        batch.wallets = appended(judgement, &mut batch, now_s).wallets.into_values().collect();
+        batch.wallets = append(judgement, &mut batch, now_s).wallets.into_values().collect();
         Ok(desk.store.commit(&batch)?)
     }
 
-    fn book(&self, desk: &mut Desk, reading: &Reading, judge: Judge) -> Result<Vec<u8>, Refusal> {
-        let now_s = self.now_s();
-        let rules: &Rules = &self.scheme.rules;
-        let before = desk.store.gather(&needs(reading))?;
-        let judgement = judge(&self.scheme.anchors, reading, before.clone(), rules, now_s);
+    /// Judges statements of different wallets one after the other, and then answers them all: each by what all of them
+    /// have shown.
+    fn book(&self, desk: &mut Desk, reads: &[Read]) -> Result<Vec<Vec<u8>>, Refusal> {
+        let (now_s, rules): (u32, &Rules) = (self.now_s(), &self.scheme.rules);
+        let mut settlements: Vec<Option<Vec<u8>>> = Vec::with_capacity(reads.len());
+        for read in reads {
+            settlements.push(desk.store.answered(&read.reading.wallet, &read.reading.id)?);
+        }
+        let answered = settlements.iter().map(Option::is_some).collect::<Vec<_>>();
+        let fresh = || reads.iter().zip(&answered).filter(|(_, answered)| !**answered).map(|(read, _)| read);
+        let needs: Vec<Needs> = fresh().map(|read| needs(&read.reading)).collect();
+        let mut known = desk.store.gather(&needs)?;
         let mut batch = Batch::default();
-        let mut set = appended(judgement, &mut batch, now_s);
-        let newly: Vec<Wallet> = set.wallets.values().filter(|wallet| wallet.revoked).cloned().collect();
-        let list = self.next_list(desk.store.as_ref(), &newly)?;
-        if let Some((list, revocations)) = list {
+        for (read, needs) in fresh().zip(&needs) {
+            let set = known.working_set(needs);
+            let judgement = (read.judge)(&self.scheme.anchors, &read.reading, set, rules, now_s);
+            known.put_back(append(judgement, &mut batch, now_s));
+        }
+        let newly: Vec<Wallet> = known.changed_wallets().filter(|wallet| wallet.revoked).cloned().collect();
+        if !newly.is_empty()
+            && let Some((list, revocations)) = self.next_list(desk.store.as_ref(), &newly)?
+        {
             batch.published.push(list);
             batch.revocations = revocations;
         }
-        let answer = self.answer(desk, reading, &mut set, &mut batch)?;
-        batch.wallets = changed(&before.wallets, set.wallets);
-        batch.records = changed(&before.records, set.records);
+        let mut lists = BTreeMap::new();
+        let mut answers = Vec::with_capacity(needs.len());
+        for (read, needs) in fresh().zip(&needs) {
+            let held = read.reading.claims.revocation_no;
+            let list = match (batch.published.last(), lists.get(&held)) {
+                (Some(new), _) => Some(new.bytes.clone()),
+                (None, Some(list)) => Option::clone(list),
+                (None, None) => lists.entry(held).or_insert(self.revocation_for(desk, held)?).clone(),
+            };
+            let mut set = known.working_set(needs);
+            answers.push(self.answer(&read.reading, &mut set, list, &mut batch)?);
+            known.put_back(set);
+        }
+        (batch.wallets, batch.records) = known.into_changed();
         desk.store.commit(&batch)?;
         super::moves::move_money(desk)?;
-        Ok(answer)
+        let mut answers = answers.into_iter();
+        let in_order = settlements.into_iter().map(|answered| answered.or_else(|| answers.next()));
+        in_order.collect::<Option<_>>().ok_or(Code::Internal.into())
     }
 
     /// Makes the settlement and puts it into `batch`.
     fn answer(
         &self,
-        desk: &Desk,
         reading: &Reading,
         set: &mut WorkingSet,
+        revocation: Option<Vec<u8>>,
         batch: &mut Batch,
     ) -> Result<Vec<u8>, Refusal> {
         let claims = &reading.claims;
@@ -101,10 +210,6 @@ impl Service {
             batch.issued.push(issued);
             cert = Some(next);
         }
-        let revocation = match batch.published.last() {
-            Some(new) => Some(new.bytes.clone()),
-            None => self.revocation_for(desk, claims.revocation_no)?,
-        };
         let scheme = &self.scheme;
         let newer = |held: u32, number: u32, bytes: &[u8]| (held < number).then(|| Bytes(bytes.to_vec()));
         let settlement = Settlement {
@@ -129,7 +234,7 @@ impl Service {
             revocation: revocation.map(Bytes),
         };
         let (bytes, settlement_id) = self.sign_settlement(&settlement)?;
-        batch.answer = Some(Answer {
+        batch.answers.push(Answer {
             wallet: reading.wallet,
             seq: claims.seq,
             id: reading.id,
@@ -144,21 +249,19 @@ impl Service {
     }
 }
 
-/// Moves what a judgement appends into `batch`; the rows that it changed are left.
-pub(super) fn appended(judgement: Judgement, batch: &mut Batch, now_s: u32) -> WorkingSet {
-    batch.postings = judgement.postings;
-    batch.moves = judgement.moves;
-    batch.outbox = judgement.outbox;
-    batch.cases = judgement.cases.into_iter().map(|case| (case, now_s)).collect();
-    judgement.set
+/// Whose statement it is, and whether there is more to do.
+enum Begun {
+    Answered(Vec<u8>),
+    New(Box<Sealed>),
 }
 
-/// Rows that are new or not as they were.
-pub(super) fn changed<K: Ord, V: PartialEq>(
-    before: &std::collections::BTreeMap<K, V>,
-    after: std::collections::BTreeMap<K, V>,
-) -> Vec<V> {
-    after.into_iter().filter(|(key, row)| before.get(key) != Some(row)).map(|(_, row)| row).collect()
+/// Moves what a judgement appends into `batch`; the rows that it changed are left.
+pub(super) fn append(judgement: Judgement, batch: &mut Batch, now_s: u32) -> WorkingSet {
+    batch.postings.extend(judgement.postings);
+    batch.moves.extend(judgement.moves);
+    batch.outbox.extend(judgement.outbox);
+    batch.cases.extend(judgement.cases.into_iter().map(|case| (case, now_s)));
+    judgement.set
 }
 
 /// The rows that a statement needs.

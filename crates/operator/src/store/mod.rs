@@ -15,8 +15,9 @@ use counterfoil_wire::{Amount, Digest, KeyId, PublicKey};
 
 use crate::domain::audit::Scan;
 use crate::domain::holding::Rows;
+use crate::domain::known::{Known, Needs};
 use crate::domain::ledger::Posting;
-use crate::domain::reconcile::{Case, Move, Outgoing, WorkingSet};
+use crate::domain::reconcile::{Case, Move, Outgoing};
 use crate::domain::record::Record;
 use crate::domain::wallet::Wallet;
 
@@ -34,40 +35,6 @@ pub enum StoreError {
     /// A row that must be new is there, or one that must be there is not.
     #[error("table {0} is not as the operation left it")]
     Unexpected(&'static str),
-}
-
-/// Which rows a statement needs.
-#[derive(Debug, Clone)]
-pub struct Needs {
-    /// The statement's wallet.
-    pub own: KeyId,
-    /// Other wallets.
-    pub wallets: BTreeSet<KeyId>,
-    /// Payments, by payer and identifier.
-    pub records: BTreeSet<(KeyId, Digest)>,
-    /// Payments that could conflict: payer, journal number, and the interval of the gross total.
-    pub neighbours: Vec<(KeyId, u32, Amount, Amount)>,
-    /// Settlements that the statement names.
-    pub settlements: Vec<Digest>,
-    /// Heads and statements of the wallet from this journal number on.
-    pub heads_from: u32,
-    /// Wallets whose newest certificate is wanted.
-    pub certs: BTreeSet<KeyId>,
-}
-
-impl Needs {
-    /// What looking after a wallet without a statement needs: its payments that are open, and their payees.
-    pub fn of_wallet(own: KeyId) -> Self {
-        Self {
-            own,
-            wallets: BTreeSet::new(),
-            records: BTreeSet::new(),
-            neighbours: Vec::new(),
-            settlements: Vec::new(),
-            heads_from: u32::MAX,
-            certs: BTreeSet::new(),
-        }
-    }
 }
 
 /// An answered enrolment or statement. Number 0 is the enrolment.
@@ -184,8 +151,8 @@ pub struct Batch {
     pub moves: Vec<Move>,
     /// Messages that were delivered.
     pub outbox: BTreeSet<Outgoing>,
-    /// An answer; it must be new.
-    pub answer: Option<Answer>,
+    /// Answers; each must be new.
+    pub answers: Vec<Answer>,
     /// Certificates issued.
     pub issued: Vec<Issued>,
     /// A fund order, new or changed.
@@ -247,8 +214,8 @@ pub trait Store: Send {
     /// [`StoreError::Database`], [`StoreError::Damaged`]; so for every method that reads.
     fn wallet(&self, key: &KeyId) -> Result<Option<Wallet>, StoreError>;
 
-    /// The rows that a statement needs.
-    fn gather(&self, needs: &Needs) -> Result<WorkingSet, StoreError>;
+    /// The rows that statements need.
+    fn gather(&self, needs: &[Needs]) -> Result<Known, StoreError>;
 
     /// The settlement that answered this message of this wallet: see [`Answer::message`].
     fn answered(&self, key: &KeyId, message: &Digest) -> Result<Option<Vec<u8>>, StoreError>;

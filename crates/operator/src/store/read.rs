@@ -1,7 +1,10 @@
-//! Reading the rows that one statement needs.
+//! Reading the rows that statements need.
+
+use std::collections::BTreeSet;
 
 use counterfoil_rail::Account;
 use counterfoil_trust::open;
+use counterfoil_wire::cert::WalletCert;
 use counterfoil_wire::proof::SignedHeader;
 use counterfoil_wire::sync::Settlement;
 use counterfoil_wire::{Digest, KeyId, Wire};
@@ -9,72 +12,94 @@ use rusqlite::{Connection, Row, params};
 
 use super::rows::{Sql, amount, digest, key_id, record};
 use super::sqlite::SqliteStore;
-use super::{Needs, Order, OrderState, Revocation, Store, StoreError, scan};
+use super::{Order, OrderState, Revocation, Store, StoreError, scan};
 use crate::domain::holding::{Rows, is_move_of};
-use crate::domain::reconcile::{Move, WorkingSet};
-use crate::domain::record::{Record, bit};
+use crate::domain::known::{Journal, Known, Needs};
+use crate::domain::reconcile::Move;
+use crate::domain::record::bit;
 use crate::domain::{bucket, ledger};
 
-pub(super) fn gather(store: &SqliteStore, needs: &Needs) -> Result<WorkingSet, StoreError> {
-    let mut set = WorkingSet::default();
-    let db = &store.db;
-    let mut keep = |record: Record| {
-        set.records.insert(record.id, record);
-    };
+/// The numbers in these are `bit`s, written out so that the index of just these rows is used.
+pub(super) const OPEN_RECORDS: &str =
+    "select * from record indexed by record_open where bucket = ?1 and payer = ?2 and bits & 512 = 0";
+pub(super) const FORKED_NEAR: &str = "select * from record where bucket = ?1 and payer = ?2 and spent > ?3
+    and spent - amount < ?4 and bits & 4096 <> 0";
+pub(super) const IN_FLIGHT: &str = "select * from record where payee = ?1 and bits & 96 = 0";
+pub(super) const ENDING_AFTER: &str =
+    "select * from record where bucket = ?1 and payer = ?2 and spent > ?3 order by spent";
+pub(super) const PENDING_MOVES: &str = "select * from rail_move where done = 0 order by bucket, id";
+
+pub(super) fn gather(store: &SqliteStore, needs: &[Needs]) -> Result<Known, StoreError> {
+    let mut known = Known::default();
+    for needs in needs {
+        records(&store.db, needs, &mut known)?;
+        known.add_journal(needs.own, journal(&store.db, needs)?);
+    }
+    let named = needs.iter().flat_map(|needs| needs.wallets.iter().chain([&needs.own]).copied());
+    let keys: BTreeSet<KeyId> = named.chain(known.parties()).collect();
+    for key in keys {
+        if let Some(wallet) = store.wallet(&key)? {
+            known.add_wallet(wallet);
+        }
+    }
+    let certified: BTreeSet<KeyId> = needs.iter().flat_map(|needs| needs.certs.iter().copied()).collect();
+    for key in certified {
+        if let Some(cert) = certificate(&store.db, &key)? {
+            known.add_cert(key, cert);
+        }
+    }
+    Ok(known)
+}
+
+fn records(db: &Connection, needs: &Needs, known: &mut Known) -> Result<(), StoreError> {
     let mut by_id = db.prepare_cached("select * from record where bucket = ?1 and payer = ?2 and id = ?3")?;
     for (payer, id) in &needs.records {
         for found in by_id.query_and_then(params![bucket(payer), payer.0, id.0], record)? {
-            keep(found?);
+            known.add_record(found?);
         }
     }
-    // Intervals of an honest wallet are disjoint, so that the first that ends above `from` tells; of a cheat's, all
-    // that end within reach are looked at.
     let mut by_seq =
         db.prepare_cached("select * from record where bucket = ?1 and payer = ?2 and payer_seq = ?3")?;
-    let mut by_spent = db.prepare_cached(
-        "select * from record where bucket = ?1 and payer = ?2 and spent > ?3 and spent - amount < ?4",
-    )?;
+    let (mut after, mut forked) = (db.prepare_cached(ENDING_AFTER)?, db.prepare_cached(FORKED_NEAR)?);
     for (payer, seq, from, spent) in &needs.neighbours {
         for found in by_seq.query_and_then(params![bucket(payer), payer.0, seq], record)? {
-            keep(found?);
+            known.add_record(found?);
+        }
+        // Intervals of payments that are in no conflict are disjoint: the first that begins too late ends the search.
+        for found in after.query_and_then(params![bucket(payer), payer.0, Sql(*from)], record)? {
+            let found = found?;
+            if !found.has(bit::FORKED) && found.spent.minus_or_zero(found.amount) >= *spent {
+                break;
+            }
+            known.add_record(found);
         }
         for found in
-            by_spent.query_and_then(params![bucket(payer), payer.0, Sql(*from), Sql(*spent)], record)?
+            forked.query_and_then(params![bucket(payer), payer.0, Sql(*from), Sql(*spent)], record)?
         {
-            keep(found?);
+            known.add_record(found?);
         }
     }
     // Payments that the wallet sent and does not know the end of.
-    let mut open_ones =
-        db.prepare_cached("select * from record where bucket = ?1 and payer = ?2 and bits & ?3 = 0")?;
-    for found in open_ones.query_and_then(params![bucket(&needs.own), needs.own.0, bit::CLOSED], record)? {
-        keep(found?);
+    let mut open_ones = db.prepare_cached(OPEN_RECORDS)?;
+    for found in open_ones.query_and_then(params![bucket(&needs.own), needs.own.0], record)? {
+        known.add_record(found?);
     }
-    let mut keys = needs.wallets.clone();
-    keys.insert(needs.own);
-    keys.extend(set.records.values().flat_map(|record| [record.payer, record.payee]));
-    for key in keys {
-        if let Some(wallet) = store.wallet(&key)? {
-            set.wallets.insert(key, wallet);
-        }
-    }
-    statements(db, needs, &mut set)?;
-    certificates(db, needs, &mut set)?;
-    Ok(set)
+    Ok(())
 }
 
-fn statements(db: &Connection, needs: &Needs, set: &mut WorkingSet) -> Result<(), StoreError> {
+fn journal(db: &Connection, needs: &Needs) -> Result<Journal, StoreError> {
     let home = bucket(&needs.own);
-    set.heads.insert((0, Digest::NONE));
+    let mut journal = Journal::default();
+    journal.heads.insert((0, Digest::NONE));
     let mut heads = db.prepare_cached(
         "select seq, id, signed from statement where bucket = ?1 and wallet = ?2 and seq >= ?3",
     )?;
     let mut rows = heads.query(params![home, needs.own.0, needs.heads_from])?;
     while let Some(row) = rows.next()? {
-        set.heads.insert((row.get(0)?, row.get::<_, Sql<Digest>>(1)?.0));
+        journal.heads.insert((row.get(0)?, row.get::<_, Sql<Digest>>(1)?.0));
         if let Some(signed) = row.get::<_, Option<Vec<u8>>>(2)? {
             let signed = SignedHeader::from_bytes(&signed).map_err(|_| StoreError::Damaged("statement"))?;
-            set.statements.push(signed);
+            journal.statements.push(signed);
         }
     }
     let mut by_id = db.prepare_cached(
@@ -84,28 +109,26 @@ fn statements(db: &Connection, needs: &Needs, set: &mut WorkingSet) -> Result<()
         let mut rows = by_id.query(params![home, needs.own.0, id.0])?;
         if let Some(row) = rows.next()? {
             let opened = open::<Settlement>(&row.get::<_, Vec<u8>>(0)?);
-            set.settlements.insert(*id, opened.map_err(|_| StoreError::Damaged("statement"))?.body);
+            journal.settlements.insert(*id, opened.map_err(|_| StoreError::Damaged("statement"))?.body);
         }
     }
-    Ok(())
+    Ok(journal)
 }
 
-/// The newest settlement of each wallet that has a certificate: every certificate was issued in one.
-fn certificates(db: &Connection, needs: &Needs, set: &mut WorkingSet) -> Result<(), StoreError> {
+/// The newest certificate of a wallet: every certificate was issued in a settlement.
+fn certificate(db: &Connection, key: &KeyId) -> Result<Option<WalletCert>, StoreError> {
     let mut newest = db.prepare_cached(
         "select settlement from statement where bucket = ?1 and wallet = ?2 order by seq desc",
     )?;
-    for key in &needs.certs {
-        let mut rows = newest.query(params![bucket(key), key.0])?;
-        while let Some(row) = rows.next()? {
-            let opened = open::<Settlement>(&row.get::<_, Vec<u8>>(0)?);
-            if let Some(cert) = opened.map_err(|_| StoreError::Damaged("statement"))?.body.cert {
-                set.certs.insert(*key, cert);
-                break;
-            }
+    let mut rows = newest.query(params![bucket(key), key.0])?;
+    while let Some(row) = rows.next()? {
+        let opened = open::<Settlement>(&row.get::<_, Vec<u8>>(0)?);
+        let cert = opened.map_err(|_| StoreError::Damaged("statement"))?.body.cert;
+        if cert.is_some() {
+            return Ok(cert);
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Everything that adding one wallet up looks at.
@@ -126,8 +149,7 @@ pub(super) fn holding_rows(store: &SqliteStore, key: &KeyId) -> Result<Option<Ro
         let until_s = store.wallet(&found.payee)?.map_or(0, |payee| payee.cert_until_s);
         outgoing.push((found, until_s));
     }
-    // Written out, so that the index of payments in flight is used.
-    let mut find = db.prepare_cached("select * from record where payee = ?1 and bits & 96 = 0")?;
+    let mut find = db.prepare_cached(IN_FLIGHT)?;
     let incoming = find.query_and_then(params![key.0], record)?.collect::<Result<_, _>>()?;
     let orders = store.pending_orders()?.into_iter().filter(|order| order.wallet == *key);
     let orders = orders.map(|order| (order.number, order.amount)).collect();
@@ -162,7 +184,7 @@ pub(super) fn revocation(row: &Row<'_>) -> Result<Revocation, StoreError> {
 }
 
 pub(super) fn pending_moves(db: &Connection) -> Result<Vec<Move>, StoreError> {
-    let mut find = db.prepare_cached("select * from rail_move where done = 0 order by bucket, id")?;
+    let mut find = db.prepare_cached(PENDING_MOVES)?;
     let rows = find.query_map([], |row| {
         Ok(Move {
             bucket: row.get("bucket")?,

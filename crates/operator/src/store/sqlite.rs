@@ -9,18 +9,27 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::rows::{PUT_RECORD, PUT_WALLET, Sql, WALLET, put_record, put_wallet, wallet};
 use super::schema::MIGRATIONS;
 use super::{
-    Batch, Issued, Kept, ListKind, ListedImage, Needs, Order, OrderState, Psp, Published, Revocation, Store,
-    StoreError, read, scan,
+    Batch, Issued, Kept, ListKind, ListedImage, Order, Psp, Published, Revocation, Store, StoreError, read,
+    scan,
 };
 use crate::domain::audit::Scan;
 use crate::domain::bucket;
 use crate::domain::holding::Rows;
-use crate::domain::reconcile::{Move, WorkingSet};
+use crate::domain::known::{Known, Needs};
+use crate::domain::reconcile::Move;
 use crate::domain::record::bit;
 use crate::domain::wallet::Wallet;
 
 /// The bucket of what is the whole scheme's.
 const SCHEME: u16 = 0;
+
+/// 1 is `OrderState::Pending`, written out so that the index of just these rows is used.
+pub(super) const PENDING_ORDERS: &str = "select * from fund_order where state = 1";
+pub(super) const OVERDUE: &str =
+    "select * from wallet where shadow < 0 and not revoked and cert_until_s < ?1";
+pub(super) const UNLISTED: &str =
+    "select * from wallet where revoked and not exists (select 1 from revocation
+    where revocation.bucket = wallet.bucket and revocation.wallet = wallet.id)";
 
 /// The embedded store.
 pub struct SqliteStore {
@@ -79,7 +88,7 @@ impl Store for SqliteStore {
         find.query_and_then(params![bucket(key), key.0], wallet)?.next().transpose()
     }
 
-    fn gather(&self, needs: &Needs) -> Result<WorkingSet, StoreError> {
+    fn gather(&self, needs: &[Needs]) -> Result<Known, StoreError> {
         read::gather(self, needs)
     }
 
@@ -98,8 +107,8 @@ impl Store for SqliteStore {
     }
 
     fn pending_orders(&self) -> Result<Vec<Order>, StoreError> {
-        let mut find = self.db.prepare_cached("select * from fund_order where state = ?1")?;
-        find.query_and_then(params![OrderState::Pending as u8], read::order)?.collect()
+        let mut find = self.db.prepare_cached(PENDING_ORDERS)?;
+        find.query_and_then([], read::order)?.collect()
     }
 
     fn pending_moves(&self) -> Result<Vec<Move>, StoreError> {
@@ -137,17 +146,12 @@ impl Store for SqliteStore {
     }
 
     fn unlisted(&self) -> Result<Vec<Wallet>, StoreError> {
-        let mut find = self.db.prepare_cached(
-            "select * from wallet where revoked and not exists (select 1 from revocation
-             where revocation.bucket = wallet.bucket and revocation.wallet = wallet.id)",
-        )?;
+        let mut find = self.db.prepare_cached(UNLISTED)?;
         find.query_and_then([], wallet)?.collect()
     }
 
     fn overdue(&self, ended_before_s: u32) -> Result<Vec<Wallet>, StoreError> {
-        let mut find = self
-            .db
-            .prepare_cached("select * from wallet where shadow < 0 and not revoked and cert_until_s < ?1")?;
+        let mut find = self.db.prepare_cached(OVERDUE)?;
         find.query_and_then(params![ended_before_s], wallet)?.collect()
     }
 
@@ -350,21 +354,19 @@ fn write_answers(tx: &Connection, batch: &Batch) -> Result<(), StoreError> {
         let reason = case.reason as u8;
         put.execute(params![bucket(&case.key), case.key.0, reason, digest.0, case.evidence, opened_at_s])?;
     }
-    if let Some(answer) = &batch.answer {
-        tx.execute(
-            "insert into statement values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            params![
-                bucket(&answer.wallet),
-                answer.wallet.0,
-                answer.seq,
-                answer.id.0,
-                answer.message.0,
-                answer.signed.as_ref().map(Wire::to_bytes),
-                answer.statement,
-                answer.settlement_id.0,
-                answer.settlement
-            ],
-        )?;
+    let mut put = tx.prepare_cached("insert into statement values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+    for answer in &batch.answers {
+        put.execute(params![
+            bucket(&answer.wallet),
+            answer.wallet.0,
+            answer.seq,
+            answer.id.0,
+            answer.message.0,
+            answer.signed.as_ref().map(Wire::to_bytes),
+            answer.statement,
+            answer.settlement_id.0,
+            answer.settlement
+        ])?;
     }
     if let Some((code, psp, account)) = &batch.activation {
         let changed = tx.execute(

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::panic, reason = "each test uses its part")]
 
+pub mod thief;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -291,9 +293,12 @@ impl Wallet {
     }
 
     pub fn request(&mut self, minor: u64) -> Bytes {
-        let command =
-            Command::Request { amount: Some(amount(minor)), standing: false, reference: reference() };
-        self.message(&command).unwrap()
+        self.try_request(minor).unwrap()
+    }
+
+    pub fn try_request(&mut self, minor: u64) -> Result<Bytes, Code> {
+        let amount = Some(amount(minor));
+        self.message(&Command::Request { amount, standing: false, reference: reference() })
     }
 
     pub fn pay(&mut self, request: &Bytes) -> Result<Bytes, Code> {

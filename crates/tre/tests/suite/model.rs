@@ -93,7 +93,11 @@ proptest! {
                 let mut seen = Vec::new();
                 store.scan(prefix, &mut |key, _| seen.push(key.to_vec())).unwrap();
                 let due: Vec<_> = model.keys().filter(|key| key.starts_with(prefix)).cloned().collect();
-                prop_assert_eq!(seen, due);
+                prop_assert_eq!(&seen, &due);
+                for from in [&[][..], &[1, 1], &[2], &[9, 9, 9, 9]] {
+                    let found = store.first(prefix, from).unwrap().map(|(key, _)| key);
+                    prop_assert_eq!(found.as_ref(), due.iter().find(|key| key.as_slice() >= from));
+                }
             }
             let probe = [2, 1];
             prop_assert_eq!(store.get(&probe).unwrap(), model.get(&probe[..]).cloned());

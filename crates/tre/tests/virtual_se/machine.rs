@@ -1,6 +1,7 @@
 //! What an application in the machine cannot do, however it is written.
 
 use crate::world::World;
+use counterfoil_ta::abi::VERSION;
 use counterfoil_tre::virtual_se::interpreter::Interpreter;
 use counterfoil_tre::virtual_se::vm::{Limits, LoadError, Vm, VmFault};
 
@@ -16,11 +17,12 @@ fn with(head: &str, body: &str) -> Vec<u8> {
         r#"(module
             (import "counterfoil" "random" (func $random (param i32 i32)))
             (import "counterfoil" "store_get" (func $get (param i32 i32) (result i64)))
+            (import "counterfoil" "store_first" (func $first (param i32 i32 i32 i32) (result i64)))
             (import "counterfoil" "store_take" (func $take (param i32)))
             (import "counterfoil" "store_commit" (func $commit (param i32 i32) (result i32)))
             {head}
             (data (i32.const 64) "\01\01\00\00\00\01\00\00\00kv")
-            (func (export "abi_version") (result i32) (i32.const 1))
+            (func (export "abi_version") (result i32) (i32.const {VERSION}))
             (func (export "reserve") (param i32) (result i32) (i32.const 1024))
             (func $recurse (call $recurse))
             (func (export "process") (result i64) {body}))"#
@@ -76,6 +78,8 @@ fn imports_keep_within_the_applications_memory() {
         "(call $random (i32.const -1) (i32.const -1))",
         "(drop (call $get (i32.const 65535) (i32.const 2)))",
         "(drop (call $get (i32.const 0) (i32.const -1)))",
+        "(drop (call $first (i32.const 65535) (i32.const 2) (i32.const 0) (i32.const 1)))",
+        "(drop (call $first (i32.const 0) (i32.const 1) (i32.const 65535) (i32.const 2)))",
         "(drop (call $commit (i32.const 65530) (i32.const 100)))",
         // What is no batch.
         "(drop (call $commit (i32.const 64) (i32.const 5)))",
@@ -93,6 +97,28 @@ fn what_was_found_is_taken_once() {
         "(drop (call $commit (i32.const 64) (i32.const 11))) (drop (call $get (i32.const 73) (i32.const 1)))
                 (call $take (i32.const 2048)) (call $take (i32.const 3000)) (i64.const 0x0000080000000001)";
     assert_eq!(call(&module(body), b"x").0.unwrap(), b"v");
+}
+
+#[test]
+fn the_first_entry_from_a_key_on_comes_with_its_key() {
+    let first = |prefix: &str, from: &str| {
+        let body = format!(
+            "(drop (call $commit (i32.const 64) (i32.const 11)))
+             (if (i64.eq (call $first {prefix} {from}) (i64.const 11))
+                (then (call $take (i32.const 2048))) (else (return (i64.const 0))))
+             (i64.const 0x000008000000000b)"
+        );
+        call(&module(&body), b"x").0.unwrap()
+    };
+    let (key, nothing, later) =
+        ("(i32.const 73) (i32.const 1)", "(i32.const 73) (i32.const 0)", "(i32.const 74) (i32.const 1)");
+    let row = b"\x01\x01\0\0\0\x01\0\0\0kv";
+    assert_eq!(first(key, key), row);
+    assert_eq!(first(key, nothing), row);
+    assert_eq!(first(nothing, nothing), row);
+    // "v" is after "k", as a prefix and as a place to begin.
+    assert_eq!(first(nothing, later), b"");
+    assert_eq!(first(later, key), b"");
 }
 
 #[test]

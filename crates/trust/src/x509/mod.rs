@@ -21,7 +21,8 @@ use counterfoil_wire::{Algorithm, Code, Error, PublicKey, Signature};
 pub use crl::crl_der;
 pub use pem::pem;
 
-use crate::crypto::{SigningKey, key_id, verify};
+use crate::crypto::{SigningKey, key_id};
+use crate::verifier::{AtOnce, Verifier};
 use der::{Der, context_constructed};
 use profile::{Usage, grades_of, root_issued_serial, wallet_serial};
 
@@ -160,7 +161,7 @@ pub fn verify_root(cert: &RootCert) -> Result<(), Error> {
     if cert.name.as_str().is_empty() || end.is_none() {
         return Err(Code::BadCertificate.into());
     }
-    check(&cert.key, &root_tbs(cert), &cert.signature)
+    check(&mut AtOnce, &cert.key, &root_tbs(cert), &cert.signature)
 }
 
 /// Checks an authority's certificate under a root that holds. One signature check.
@@ -168,6 +169,14 @@ pub fn verify_root(cert: &RootCert) -> Result<(), Error> {
 /// # Errors
 /// [`Code::BadCertificate`] if it is malformed, outlives its root, or was not signed by it.
 pub fn verify_authority(cert: &AuthorityCert, root: &RootCert) -> Result<(), Error> {
+    verify_authority_by(&mut AtOnce, cert, root)
+}
+
+pub(crate) fn verify_authority_by<V: Verifier>(
+    verifier: &mut V,
+    cert: &AuthorityCert,
+    root: &RootCert,
+) -> Result<(), Error> {
     let end = end_of(cert.not_before_s, cert.lifetime_d, 86_400).ok_or(Code::BadCertificate)?;
     let known_grades = Grade::ALL.iter().fold(0, |bits, grade| bits | grade.bit());
     let inside = cert.not_before_s >= root.not_before_s && end <= root.not_after_s();
@@ -177,7 +186,7 @@ pub fn verify_authority(cert: &AuthorityCert, root: &RootCert) -> Result<(), Err
     if !inside || !well_formed {
         return Err(Code::BadCertificate.into());
     }
-    check(&root.key, &authority_tbs(cert, root), &cert.signature)
+    check(verifier, &root.key, &authority_tbs(cert, root), &cert.signature)
 }
 
 /// Checks a wallet's certificate under an issuer that holds. Whether it is valid *now* is for the caller to say. One
@@ -190,11 +199,15 @@ pub fn verify_wallet(cert: &WalletCert, issuer: &AuthorityCert) -> Result<(), Er
     if cert.issuer != key_id(&issuer.key) {
         return Err(Code::UnknownIssuer.into());
     }
-    verify_wallet_of(cert, issuer)
+    verify_wallet_of(&mut AtOnce, cert, issuer)
 }
 
 /// [`verify_wallet`] for a caller who found `issuer` by `cert.issuer`.
-pub(crate) fn verify_wallet_of(cert: &WalletCert, issuer: &AuthorityCert) -> Result<(), Error> {
+pub(crate) fn verify_wallet_of<V: Verifier>(
+    verifier: &mut V,
+    cert: &WalletCert,
+    issuer: &AuthorityCert,
+) -> Result<(), Error> {
     let end = end_of(cert.not_before_s, cert.lifetime_h, 3_600);
     let permitted = issuer.role == Role::Issuer
         && issuer.grades & cert.grade.bit() != 0
@@ -204,7 +217,7 @@ pub(crate) fn verify_wallet_of(cert: &WalletCert, issuer: &AuthorityCert) -> Res
     if !permitted {
         return Err(Code::IssuerNotPermitted.into());
     }
-    check(&issuer.key, &wallet_tbs(cert, issuer), &cert.signature)
+    check(verifier, &issuer.key, &wallet_tbs(cert, issuer), &cert.signature)
 }
 
 /// End of a validity that stays within 32 bits of seconds. Beyond, two lifetimes would give one DER.
@@ -212,6 +225,11 @@ fn end_of(not_before_s: u32, lifetime: u16, unit_s: u32) -> Option<u32> {
     not_before_s.checked_add(u32::from(lifetime).checked_mul(unit_s)?)
 }
 
-fn check(key: &PublicKey, tbs: &[u8], signature: &Signature) -> Result<(), Error> {
-    verify(key, tbs, signature).map_err(|_| Code::BadCertificate.into())
+fn check<V: Verifier>(
+    verifier: &mut V,
+    key: &PublicKey,
+    tbs: &[u8],
+    signature: &Signature,
+) -> Result<(), Error> {
+    verifier.verify(key, tbs, signature).map_err(|_| Code::BadCertificate.into())
 }
