@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_rail::{Account as RailAccount, AccountBalance, Snapshot};
-use counterfoil_trust::{Anchors, header_id, header_of, key_id, open, sha256};
+use counterfoil_trust::{Anchors, AtOnce, header_id, header_of, key_id, open, sha256};
 use counterfoil_wire::cert::WalletCert;
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::proof::SignedHeader;
@@ -113,7 +113,7 @@ impl Office {
         if let Some(answered) = self.answers.get(&(own, message)) {
             return Some(answered.clone());
         }
-        let read = read(&self.anchors, &sealed, bytes);
+        let read = read(&self.anchors, &mut AtOnce, &sealed, bytes);
         let judge = if read.is_ok() { reconcile } else { refuse };
         let reading = read.unwrap_or_else(|_| Reading::without_entries(&scheme, &sealed, bytes));
         let claims = &reading.claims;

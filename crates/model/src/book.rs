@@ -18,7 +18,7 @@ use counterfoil_operator::domain::record::Record;
 use counterfoil_operator::domain::settle::{balance_after, ceiling, resolve, true_balance};
 use counterfoil_operator::domain::wallet::Wallet;
 use counterfoil_rail::{Account as RailAccount, AccountBalance, Snapshot};
-use counterfoil_trust::{key_id, open, sha256};
+use counterfoil_trust::{AtOnce, key_id, open, sha256};
 use counterfoil_wire::cert::{Grade, Name, WalletCert};
 use counterfoil_wire::header::Signer;
 use counterfoil_wire::proof::SignedHeader;
@@ -275,7 +275,7 @@ impl Operator {
             return Some(answer.bytes.clone());
         }
         let wallet = book.wallets.get(&own)?.key;
-        let read = self.readings.get(name, || Arc::new(read(anchors, &sealed, &bytes.0).ok()));
+        let read = self.readings.get(name, || Arc::new(read(anchors, &mut AtOnce, &sealed, &bytes.0).ok()));
         let set = gather(book, &own);
         let rules = &self.scheme.rules;
         let judgement = match read.as_ref() {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use counterfoil_operator::domain::journal::read;
-use counterfoil_trust::{Anchors, open};
+use counterfoil_trust::{Anchors, AtOnce, open};
 use counterfoil_vectors::format::File;
 use counterfoil_vectors::json::unhex;
 use counterfoil_wire::cert::RootCert;
@@ -15,7 +15,7 @@ fn read_hex(anchors: &Anchors, hex: &str) -> Result<counterfoil_operator::domain
     let bytes = unhex(hex).unwrap();
     let sealed = open::<Statement>(&bytes)?;
     sealed.check_signature(&anchors.scheme)?;
-    read(anchors, &sealed, &bytes)
+    read(anchors, &mut AtOnce, &sealed, &bytes)
 }
 
 #[test]
