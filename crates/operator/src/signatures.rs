@@ -4,7 +4,7 @@
 //! collected while statements are read ([`Collected`]), and then each signature is checked once ([`holding`]): P-256 by a library
 //! that is three times as quick at it as the one that a device uses, within the same strict reading; Ed25519 by the same one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use counterfoil_trust::{Verifier, verify};
@@ -56,6 +56,20 @@ impl Verifier for Collected {
         self.0.push(Check { key: *key, message: message.to_vec(), signature: *signature });
         Ok(())
     }
+}
+
+impl Collected {
+    /// Leaves out what is in `seen` by its name, and adds the rest to it.
+    pub fn keep_new(&mut self, seen: &mut HashSet<[u8; 32]>) {
+        self.0.retain(|check| seen.insert(check.name()));
+    }
+}
+
+/// Whether all of it holds by the judge that devices use, one signature at a time on each core: what the rest is measured
+/// against.
+pub fn all_hold_strictly(Collected(checks): &Collected) -> bool {
+    let strictly = |check: &Check| verify(&check.key, &check.message, &check.signature).is_ok();
+    checks.par_iter().all(strictly)
 }
 
 /// Which of `statements` rely on nothing but signatures that hold.

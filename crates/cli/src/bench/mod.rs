@@ -1,9 +1,11 @@
 //! `counterfoil bench`: what things cost here, as medians and as ratios within one run.
 
 mod bare;
+mod crowd;
 mod memory;
 mod meter;
 mod pair;
+mod reconcile;
 mod tap;
 
 use anyhow::Result;
@@ -21,10 +23,13 @@ pub(crate) struct BenchArgs {
 enum Command {
     /// One payment, both sides, from request to receipt: in the virtual secure element, and natively beside it
     Tap(tap::TapArgs),
+    /// A crowd that paid each other comes back at once: what the operator reconciles in a second
+    Reconcile(reconcile::ReconcileArgs),
 }
 
 pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<u8> {
     match &args.command {
         Command::Tap(args) => tap::run(args, output),
+        Command::Reconcile(args) => reconcile::run(args, output),
     }
 }

@@ -271,20 +271,24 @@ fn needs(reading: &Reading) -> Needs {
     let mut needs = Needs {
         own,
         wallets: BTreeSet::new(),
-        records: reading.receipts.iter().map(|shown| (own, shown.payment)).collect(),
+        records: BTreeSet::new(),
         // The statement itself may stand where a payment stood.
         neighbours: vec![(own, claims.seq, claims.spent, claims.spent)],
         settlements: Vec::new(),
         heads_from: claims.after_seq,
         certs: reading.answered_twice().into_iter().map(|(receipt, _)| receipt.by).collect(),
     };
+    let mut shown = BTreeSet::new();
     for evidence in reading.evidence() {
         let body = &evidence.body;
         let from = body.spent.minus_or_zero(body.amount);
         needs.wallets.extend([evidence.payer, evidence.payee]);
-        needs.records.insert((evidence.payer, evidence.id));
+        shown.insert(evidence.id);
+        // What is known of the payment itself stands at its number.
         needs.neighbours.push((evidence.payer, body.seq, from, body.spent));
     }
+    let received = reading.receipts.iter().filter(|receipt| !shown.contains(&receipt.payment));
+    needs.records.extend(received.map(|receipt| (own, receipt.payment)));
     if reading.cert.is_none() {
         needs.certs.insert(own);
     }

@@ -1,13 +1,13 @@
 //! Reading the rows that statements need.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_rail::Account;
 use counterfoil_trust::open;
 use counterfoil_wire::cert::WalletCert;
 use counterfoil_wire::proof::SignedHeader;
 use counterfoil_wire::sync::Settlement;
-use counterfoil_wire::{Digest, KeyId, Wire};
+use counterfoil_wire::{Amount, Digest, KeyId, Wire};
 use rusqlite::{Connection, Row, params};
 
 use super::rows::{Sql, amount, digest, key_id, record};
@@ -22,6 +22,8 @@ use crate::domain::{bucket, ledger};
 /// The numbers in these are `bit`s, written out so that the index of just these rows is used.
 pub(super) const OPEN_RECORDS: &str =
     "select * from record indexed by record_open where bucket = ?1 and payer = ?2 and bits & 512 = 0";
+pub(super) const ANY_FORKED: &str =
+    "select 1 from record indexed by record_forked where bucket = ?1 and payer = ?2 and bits & 4096 <> 0";
 pub(super) const FORKED_NEAR: &str = "select * from record where bucket = ?1 and payer = ?2 and spent > ?3
     and spent - amount < ?4 and bits & 4096 <> 0";
 pub(super) const IN_FLIGHT: &str = "select * from record where payee = ?1 and bits & 96 = 0";
@@ -31,7 +33,9 @@ pub(super) const PENDING_MOVES: &str = "select * from rail_move where done = 0 o
 
 pub(super) fn gather(store: &SqliteStore, needs: &[Needs]) -> Result<Known, StoreError> {
     let mut known = Known::default();
+    let mut near = Near::default();
     for needs in needs {
+        near.find(&store.db, &needs.neighbours, &mut known)?;
         records(&store.db, needs, &mut known)?;
         known.add_journal(needs.own, journal(&store.db, needs)?);
     }
@@ -51,31 +55,61 @@ pub(super) fn gather(store: &SqliteStore, needs: &[Needs]) -> Result<Known, Stor
     Ok(known)
 }
 
+/// Payments that could conflict with others. Payer and payee show the same payment, and few payers are in any conflict: each is
+/// asked for once in a batch.
+#[derive(Default)]
+struct Near {
+    found: BTreeSet<(KeyId, u32, Amount, Amount)>,
+    in_conflict: BTreeMap<KeyId, bool>,
+}
+
+impl Near {
+    fn find(
+        &mut self,
+        db: &Connection,
+        neighbours: &[(KeyId, u32, Amount, Amount)],
+        known: &mut Known,
+    ) -> Result<(), StoreError> {
+        let mut by_seq =
+            db.prepare_cached("select * from record where bucket = ?1 and payer = ?2 and payer_seq = ?3")?;
+        let mut after = db.prepare_cached(ENDING_AFTER)?;
+        let (mut any_forked, mut forked) = (db.prepare_cached(ANY_FORKED)?, db.prepare_cached(FORKED_NEAR)?);
+        for place in neighbours.iter().filter(|place| self.found.insert(**place)) {
+            let (payer, seq, from, spent) = place;
+            for found in by_seq.query_and_then(params![bucket(payer), payer.0, seq], record)? {
+                known.add_record(found?);
+            }
+            // Intervals of payments that are in no conflict are disjoint: the first that begins too late ends the search.
+            for found in after.query_and_then(params![bucket(payer), payer.0, Sql(*from)], record)? {
+                let found = found?;
+                if !found.has(bit::FORKED) && found.spent.minus_or_zero(found.amount) >= *spent {
+                    break;
+                }
+                known.add_record(found);
+            }
+            let in_conflict = match self.in_conflict.get(payer) {
+                Some(in_conflict) => *in_conflict,
+                None => {
+                    let in_conflict = any_forked.exists(params![bucket(payer), payer.0])?;
+                    self.in_conflict.insert(*payer, in_conflict);
+                    in_conflict
+                }
+            };
+            if in_conflict {
+                let near = params![bucket(payer), payer.0, Sql(*from), Sql(*spent)];
+                for found in forked.query_and_then(near, record)? {
+                    known.add_record(found?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 fn records(db: &Connection, needs: &Needs, known: &mut Known) -> Result<(), StoreError> {
     let mut by_id = db.prepare_cached("select * from record where bucket = ?1 and payer = ?2 and id = ?3")?;
     for (payer, id) in &needs.records {
         for found in by_id.query_and_then(params![bucket(payer), payer.0, id.0], record)? {
-            known.add_record(found?);
-        }
-    }
-    let mut by_seq =
-        db.prepare_cached("select * from record where bucket = ?1 and payer = ?2 and payer_seq = ?3")?;
-    let (mut after, mut forked) = (db.prepare_cached(ENDING_AFTER)?, db.prepare_cached(FORKED_NEAR)?);
-    for (payer, seq, from, spent) in &needs.neighbours {
-        for found in by_seq.query_and_then(params![bucket(payer), payer.0, seq], record)? {
-            known.add_record(found?);
-        }
-        // Intervals of payments that are in no conflict are disjoint: the first that begins too late ends the search.
-        for found in after.query_and_then(params![bucket(payer), payer.0, Sql(*from)], record)? {
-            let found = found?;
-            if !found.has(bit::FORKED) && found.spent.minus_or_zero(found.amount) >= *spent {
-                break;
-            }
-            known.add_record(found);
-        }
-        for found in
-            forked.query_and_then(params![bucket(payer), payer.0, Sql(*from), Sql(*spent)], record)?
-        {
             known.add_record(found?);
         }
     }

@@ -162,6 +162,7 @@ mod tests {
         for (query, index) in [
             (read::IN_FLIGHT, "record_in_flight"),
             (read::OPEN_RECORDS, "record_open"),
+            (read::ANY_FORKED, "record_forked"),
             (read::FORKED_NEAR, "record_forked"),
             (read::ENDING_AFTER, "record_by_spent"),
             (read::PENDING_MOVES, "rail_move_open"),

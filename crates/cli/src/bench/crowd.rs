@@ -1,0 +1,180 @@
+//! A crowd that paid each other while there was no network, and comes back with its statements: real trusted applications, and
+//! both halves of every payment.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use counterfoil_operator::{NewKey, Service};
+use counterfoil_ta::api::{Command, Reply, Response};
+use counterfoil_vectors::fixed::wallet::Wallet;
+use counterfoil_wire::cert::{Grade, Name};
+use counterfoil_wire::element::{CounterKind, ElementStatement};
+use counterfoil_wire::{Algorithm, Amount, Bytes, Reference, Wire};
+
+use crate::output::Progress;
+
+/// Wallets that pay each other.
+const CIRCLE: usize = 20;
+/// The most that each of them pays before it comes back.
+const PAYMENTS_EACH_MAX: usize = 100;
+const AMOUNT_MINOR: u64 = 100;
+
+/// Statements in a file, in an order in which the halves of a payment rarely stand together.
+pub(crate) struct Statements {
+    path: PathBuf,
+    pub(crate) payments: u64,
+    pub(crate) wallets: u64,
+}
+
+/// Makes `payments` payments, or as many more as fill the last circle, among wallets of `service`, and the statements that tell them.
+pub(crate) fn statements(
+    service: &Service,
+    dir: &Path,
+    payments: u64,
+    algorithm: Algorithm,
+    progress: &Progress,
+) -> Result<Statements> {
+    let payments = usize::try_from(payments)?;
+    let each = payments.div_ceil(CIRCLE).clamp(1, PAYMENTS_EACH_MAX);
+    let circles = payments.div_ceil(CIRCLE * each);
+    let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(circles);
+    let mut made: Vec<Vec<u8>> = Vec::new();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut made = Vec::new();
+                    loop {
+                        let circle = next.fetch_add(1, Ordering::Relaxed);
+                        if circle >= circles {
+                            return Ok::<_, anyhow::Error>(made);
+                        }
+                        made.extend(live(service, circle, each, algorithm)?);
+                        let paid = (CIRCLE * each) as u64;
+                        progress.set(done.fetch_add(paid, Ordering::Relaxed) + paid);
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            made.extend(worker.join().map_err(|_| anyhow!("a wallet broke off"))??);
+        }
+        Ok::<_, anyhow::Error>(())
+    })?;
+    // By their own hash: as good as shuffled, and the same each time.
+    made.sort_by_cached_key(|statement| counterfoil_trust::sha256(statement));
+    let path = dir.join("statements");
+    let mut file = BufWriter::new(File::create(&path).context("cannot write the statements")?);
+    for statement in &made {
+        file.write_all(&u32::try_from(statement.len())?.to_le_bytes())?;
+        file.write_all(statement)?;
+    }
+    file.flush()?;
+    Ok(Statements { path, payments: (circles * CIRCLE * each) as u64, wallets: (circles * CIRCLE) as u64 })
+}
+
+impl Statements {
+    /// Reads them, one after the other.
+    pub(crate) fn read(&self) -> Result<impl Iterator<Item = Vec<u8>> + use<>> {
+        let mut file = BufReader::new(File::open(&self.path).context("cannot read the statements")?);
+        Ok(std::iter::from_fn(move || {
+            let mut len = [0; 4];
+            file.read_exact(&mut len).ok()?;
+            let mut statement = vec![0; usize::try_from(u32::from_le_bytes(len)).ok()?];
+            file.read_exact(&mut statement).ok()?;
+            Some(statement)
+        }))
+    }
+}
+
+/// A person of the crowd.
+struct Person {
+    wallet: Wallet,
+    references: u64,
+}
+
+impl Person {
+    fn enrol(service: &Service, seed: u64, algorithm: Algorithm) -> Result<Self> {
+        let mut person = Self { wallet: Wallet::seeded(seed), references: 0 };
+        let (psp, account) = ("alpha", format!("person-{seed}"));
+        let challenge = service.challenge()?.0;
+        let enrolment = person.message(&Command::Enrol {
+            es256: algorithm == Algorithm::Es256,
+            grade: Grade::VirtualSe,
+            name: Name::default(),
+            pin: None,
+            root: service.scheme().anchors.root.clone(),
+            binding: counterfoil_trust::enrolment_binding(psp, &account, None),
+            element: ElementStatement::native(CounterKind::None, challenge),
+        })?;
+        let new =
+            NewKey { psp, account: &account, activation: None, enrolment: &enrolment.0, attestation: None };
+        let settlement = Bytes(service.enrol(&new)?);
+        person.run(&Command::Settle { settlement })?;
+        let amount = Amount::new(AMOUNT_MINOR * PAYMENTS_EACH_MAX as u64).context("too much")?;
+        let reference = person.reference();
+        let order = person.message(&Command::FundOrder { amount, reference })?;
+        service.fund(&order.0)?;
+        let statement = person.statement()?;
+        let settlement = Bytes(service.settle(&statement)?);
+        person.run(&Command::Settle { settlement })?;
+        Ok(person)
+    }
+
+    fn run(&mut self, command: &Command) -> Result<Reply> {
+        let answer = self.wallet.process(&command.to_bytes());
+        self.wallet.device.take_drawn();
+        Ok(Response::from_bytes(&answer)?.0?)
+    }
+
+    fn message(&mut self, command: &Command) -> Result<Bytes> {
+        match self.run(command)? {
+            Reply::Message { message, .. } => Ok(message),
+            other => bail!("no message but {other:?}"),
+        }
+    }
+
+    fn statement(&mut self) -> Result<Vec<u8>> {
+        Ok(self.message(&Command::Statement {})?.0)
+    }
+
+    fn reference(&mut self) -> Reference {
+        self.references += 1;
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&self.references.to_be_bytes());
+        Reference(bytes)
+    }
+
+    fn pay(&mut self, payee: &mut Self) -> Result<()> {
+        let amount = Amount::new(AMOUNT_MINOR);
+        let reference = payee.reference();
+        let request = payee.message(&Command::Request { amount, standing: false, reference })?;
+        let reference = self.reference();
+        let payment =
+            self.message(&Command::Pay { request, amount: None, pin: None, reference, approval: None })?;
+        match payee.run(&Command::Accept { payment })? {
+            Reply::Accepted { receipt, .. } => self.run(&Command::Confirm { receipt }).map(drop),
+            other => bail!("not accepted but {other:?}"),
+        }
+    }
+}
+
+/// One circle's life without a network.
+fn live(service: &Service, circle: usize, each: usize, algorithm: Algorithm) -> Result<Vec<Vec<u8>>> {
+    let first = (circle * CIRCLE) as u64;
+    let mut people: Vec<Person> = (first..first + CIRCLE as u64)
+        .map(|seed| Person::enrol(service, seed, algorithm))
+        .collect::<Result<_>>()?;
+    for round in 0..each {
+        for payer in 0..CIRCLE {
+            let payee = (payer + 1 + round % (CIRCLE - 1)) % CIRCLE;
+            let [payer, payee] = people.get_disjoint_mut([payer, payee])?;
+            payer.pay(payee)?;
+        }
+    }
+    people.iter_mut().map(Person::statement).collect()
+}

@@ -1,0 +1,195 @@
+//! What it costs the operator to reconcile a crowd that comes back at once.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Args, ValueEnum};
+use counterfoil_operator::domain::journal::read;
+use counterfoil_operator::signatures::{Collected, all_hold_strictly};
+use counterfoil_operator::{InitOptions, Service, init};
+use counterfoil_trust::open;
+use counterfoil_vectors::fixed::START_S;
+use counterfoil_wire::Algorithm;
+use counterfoil_wire::sync::Statement;
+use serde::Serialize;
+
+use super::crowd::{self, Statements};
+use super::memory;
+use crate::output::Output;
+
+/// Statements that are settled together.
+const BATCH: usize = 64;
+/// Batches under way at once: one is checked while another is written.
+const WORKERS: usize = 2;
+
+#[derive(Debug, Args)]
+pub(crate) struct ReconcileArgs {
+    /// Payments, both halves of each, made before the clock starts; rounded up to whole circles of 20 wallets, which pay 100
+    /// times each at most
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    payments: u64,
+    /// Signature algorithm of the wallets
+    #[arg(long, value_enum, default_value_t = Alg::Eddsa)]
+    alg: Alg,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Alg {
+    Eddsa,
+    Es256,
+}
+
+#[derive(Debug, Serialize)]
+struct Figures {
+    alg: &'static str,
+    store: &'static str,
+    payments: u64,
+    wallets: u64,
+    /// On the clock, from the first statement given in to the last settlement.
+    payments_per_s: f64,
+    /// What the same signatures allow, each verified once, singly and strictly, on the same cores.
+    verify_limit_per_s: f64,
+    ratio: f64,
+    bytes_per_payment: u64,
+    /// The most that the process held beyond what it held when the clock started; absent where the system does not count.
+    peak_mib: Option<f64>,
+    conserved: bool,
+}
+
+pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
+    let algorithm = match args.alg {
+        Alg::Eddsa => Algorithm::EdDsa,
+        Alg::Es256 => Algorithm::Es256,
+    };
+    let dir = tempfile::tempdir().context("cannot make a folder for the operator")?;
+    let operator = dir.path().join("operator");
+    init(&operator, InitOptions::sandbox(START_S))?;
+    let service = Service::open(&operator, Arc::new(|| START_S))?;
+    let progress = output.progress("payments made", args.payments);
+    let statements = crowd::statements(&service, dir.path(), args.payments, algorithm, &progress)?;
+    progress.done();
+
+    let stored_before = stored_bytes(&operator)?;
+    let held = memory::start_bytes();
+    let took = settle(&service, &statements, output)?;
+    let peak = memory::peak_bytes().zip(held).map(|(peak, held)| peak.saturating_sub(held));
+    let stored = stored_bytes(&operator)?.saturating_sub(stored_before);
+    let conserved = service.audit()?.sound;
+    let verifying = verify(&service, &statements, output)?;
+
+    let per_s = |time: Duration| statements.payments as f64 / time.as_secs_f64();
+    let figures = Figures {
+        alg: algorithm.name(),
+        store: "sqlite",
+        payments: statements.payments,
+        wallets: statements.wallets,
+        payments_per_s: per_s(took),
+        verify_limit_per_s: per_s(verifying),
+        ratio: verifying.as_secs_f64() / took.as_secs_f64(),
+        bytes_per_payment: stored / statements.payments,
+        peak_mib: peak.map(|bytes| bytes as f64 / f64::from(1 << 20)),
+        conserved,
+    };
+    if output.json {
+        println!("{}", serde_json::to_string(&figures)?);
+    } else {
+        tell(&figures);
+    }
+    Ok(u8::from(!conserved))
+}
+
+/// Gives all statements in, and waits for every settlement.
+fn settle(service: &Service, statements: &Statements, output: &Output) -> Result<Duration> {
+    let progress = output.progress("statements settled", statements.wallets);
+    let queue = Mutex::new(statements.read()?);
+    let done = AtomicU64::new(0);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    loop {
+                        let batch: Vec<Vec<u8>> = queue
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .by_ref()
+                            .take(BATCH)
+                            .collect();
+                        if batch.is_empty() {
+                            return Ok::<_, anyhow::Error>(());
+                        }
+                        let slices: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
+                        for settled in service.settle_all(&slices) {
+                            settled?;
+                        }
+                        let count = batch.len() as u64;
+                        progress.set(done.fetch_add(count, Ordering::Relaxed) + count);
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            worker.join().map_err(|_| anyhow!("the operator broke off"))??;
+        }
+        Ok::<_, anyhow::Error>(())
+    })?;
+    let took = start.elapsed();
+    progress.done();
+    if done.into_inner() != statements.wallets {
+        bail!("not every statement was settled");
+    }
+    Ok(took)
+}
+
+/// How long the signatures alone take, each of them once.
+fn verify(service: &Service, statements: &Statements, output: &Output) -> Result<Duration> {
+    let progress = output.progress("signatures alone", statements.wallets);
+    let anchors = &service.scheme().anchors;
+    let mut seen = HashSet::new();
+    let mut took = Duration::ZERO;
+    for (at, bytes) in statements.read()?.enumerate() {
+        let mut relies_on = Collected::default();
+        let sealed = open::<Statement>(&bytes)?;
+        sealed.check_signature_by(&mut relies_on, &anchors.scheme)?;
+        read(anchors, &mut relies_on, &sealed, &bytes)?;
+        relies_on.keep_new(&mut seen);
+        let start = Instant::now();
+        if !all_hold_strictly(&relies_on) {
+            bail!("a signature does not hold");
+        }
+        took += start.elapsed();
+        progress.set(at as u64);
+    }
+    progress.done();
+    Ok(took)
+}
+
+/// Bytes of the operator's database.
+fn stored_bytes(operator: &Path) -> Result<u64> {
+    ["operator.db", "operator.db-wal"].iter().try_fold(0, |sum, name| {
+        match std::fs::metadata(operator.join(name)) {
+            Ok(file) => Ok(sum + file.len()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(sum),
+            Err(error) => Err(error.into()),
+        }
+    })
+}
+
+fn tell(figures: &Figures) {
+    let peak = figures.peak_mib.map_or_else(|| "not counted here".to_owned(), |mib| format!("{mib:.0} MiB"));
+    for (name, value) in [
+        ("payments, both halves", format!("{} of {} wallets", figures.payments, figures.wallets)),
+        ("payments a second", format!("{:.0}", figures.payments_per_s)),
+        ("signatures alone allow", format!("{:.0}", figures.verify_limit_per_s)),
+        ("ratio", format!("{:.2}", figures.ratio)),
+        ("bytes stored a payment", figures.bytes_per_payment.to_string()),
+        ("memory at the peak", peak),
+        ("value conserved", if figures.conserved { "yes" } else { "NO" }.to_owned()),
+    ] {
+        println!("{name:24} {value}");
+    }
+}
