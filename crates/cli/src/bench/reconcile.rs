@@ -68,16 +68,22 @@ pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
     let dir = tempfile::tempdir().context("cannot make a folder for the operator")?;
     let operator = dir.path().join("operator");
     init(&operator, InitOptions::sandbox(START_S))?;
-    let service = Service::open(&operator, Arc::new(|| START_S))?;
+    let open = || Service::open(&operator, Arc::new(|| START_S));
+    let service = open()?;
     let progress = output.progress("payments made", args.payments);
     let statements = crowd::statements(&service, dir.path(), args.payments, algorithm, &progress)?;
     progress.done();
 
+    // Closed, so that the log is in the database.
+    drop(service);
     let stored_before = stored_bytes(&operator)?;
+    let service = open()?;
     let held = memory::start_bytes();
     let took = settle(&service, &statements, output)?;
     let peak = memory::peak_bytes().zip(held).map(|(peak, held)| peak.saturating_sub(held));
+    drop(service);
     let stored = stored_bytes(&operator)?.saturating_sub(stored_before);
+    let service = open()?;
     let conserved = service.audit()?.sound;
     let verifying = verify(&service, &statements, output)?;
 

@@ -68,6 +68,8 @@ pub struct Known {
     records: BTreeMap<Digest, Record>,
     by_seq: BTreeSet<(KeyId, u32, Digest)>,
     by_end: BTreeSet<(KeyId, Amount, Digest)>,
+    /// Payers of payments that are in conflict with each other.
+    in_conflict: BTreeSet<KeyId>,
     journals: BTreeMap<KeyId, Journal>,
     certs: BTreeMap<KeyId, WalletCert>,
     changed_wallets: BTreeSet<KeyId>,
@@ -82,9 +84,18 @@ impl Known {
 
     /// Adds a payment as it was read.
     pub fn add_record(&mut self, record: Record) {
+        if !self.records.contains_key(&record.id) {
+            self.index(&record);
+            self.records.insert(record.id, record);
+        }
+    }
+
+    fn index(&mut self, record: &Record) {
         self.by_seq.insert((record.payer, record.payer_seq, record.id));
         self.by_end.insert((record.payer, record.spent, record.id));
-        self.records.entry(record.id).or_insert(record);
+        if record.has(bit::FORKED) {
+            self.in_conflict.insert(record.payer);
+        }
     }
 
     /// Adds what was read of a wallet's journal.
@@ -118,8 +129,16 @@ impl Known {
             ids.extend(self.by_seq.range(numbered).map(|(_, _, id)| *id));
             let ends_after = (*payer, *from, Digest([0xff; 32]))..=(*payer, Amount::MAX, Digest([0xff; 32]));
             let near = self.by_end.range(ends_after).filter_map(|(_, _, id)| self.records.get(id));
-            let near = near.filter(|near| near.spent > *from && near.spent.minus_or_zero(near.amount) < *to);
-            ids.extend(near.map(|near| near.id));
+            let begins = |near: &Record| near.spent.minus_or_zero(near.amount);
+            // Intervals of payments that are in no conflict are disjoint: the first that begins too late ends the search.
+            let (apart, in_conflict) =
+                (!self.in_conflict.contains(payer), |near: &&Record| begins(near) < *to);
+            let near = near.filter(|near| near.spent > *from);
+            if apart {
+                ids.extend(near.take_while(in_conflict).map(|near| near.id));
+            } else {
+                ids.extend(near.filter(in_conflict).map(|near| near.id));
+            }
         }
         let sent = (needs.own, 0, Digest([0; 32]))..=(needs.own, u32::MAX, Digest([0xff; 32]));
         let sent = self.by_seq.range(sent).filter_map(|(_, _, id)| self.records.get(id));
@@ -156,8 +175,7 @@ impl Known {
         }
         for (id, record) in set.records {
             if self.records.get(&id) != Some(&record) {
-                self.by_seq.insert((record.payer, record.payer_seq, id));
-                self.by_end.insert((record.payer, record.spent, id));
+                self.index(&record);
                 self.records.insert(id, record);
                 self.changed_records.insert(id);
             }

@@ -23,6 +23,11 @@ use crate::domain::wallet::Wallet;
 /// The bucket of what is the whole scheme's.
 const SCHEME: u16 = 0;
 
+/// Pages of the database that are kept in memory, KiB.
+const CACHE_KIB: i64 = 64 << 10;
+/// The write-ahead log goes into the database when it has this many pages of 4 KiB: few batches have so many.
+const CHECKPOINT_PAGES: i64 = 16_384;
+
 /// 1 is `OrderState::Pending`, written out so that the index of just these rows is used.
 pub(super) const PENDING_ORDERS: &str = "select * from fund_order where state = 1";
 pub(super) const OVERDUE: &str =
@@ -46,6 +51,8 @@ impl SqliteStore {
         db.busy_timeout(std::time::Duration::from_secs(5))?;
         db.pragma_update(None, "journal_mode", "wal")?;
         db.pragma_update(None, "synchronous", "full")?;
+        db.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         db.set_prepared_statement_cache_capacity(64);
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done: u32 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
