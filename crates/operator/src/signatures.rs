@@ -27,8 +27,11 @@ pub struct Check {
 }
 
 impl Check {
+    /// Tells this check from every other. Keys are of two lengths, so the algorithm goes first: without it the bytes of a check
+    /// under one kind of key could be those of another check under the other, which would be judged by the first.
     fn name(&self) -> [u8; 32] {
-        let parts = [self.key.as_bytes(), &self.signature.0, &self.message];
+        let algorithm = self.key.algorithm().name().as_bytes();
+        let parts = [algorithm, self.key.as_bytes(), &self.signature.0, &self.message];
         parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
     }
 
@@ -150,6 +153,21 @@ mod tests {
             }
             prop_assert_eq!(check.holds(), strictly(&check));
         }
+    }
+
+    #[test]
+    fn one_run_of_bytes_under_two_kinds_of_key_is_two_checks() {
+        let es256 = check(Algorithm::Es256, 2, b"message");
+        let bytes = [es256.key.as_bytes(), &es256.signature.0[..], &es256.message[..]].concat();
+        let eddsa = Check {
+            key: PublicKey::Ed25519(*bytes.first_chunk().unwrap()),
+            signature: Signature(*bytes[32..].first_chunk().unwrap()),
+            message: bytes[96..].to_vec(),
+        };
+        let of = |check: &Check| Collected(vec![check.clone()]);
+        assert_ne!(es256.name(), eddsa.name());
+        assert_eq!(holding(&[of(&es256), of(&eddsa)]), [true, false]);
+        assert_eq!(holding(&[of(&eddsa), of(&es256)]), [false, true]);
     }
 
     #[test]

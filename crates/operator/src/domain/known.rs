@@ -108,11 +108,6 @@ impl Known {
         self.certs.insert(wallet, cert);
     }
 
-    /// Whether a wallet is among the rows.
-    pub fn has_wallet(&self, wallet: &KeyId) -> bool {
-        self.wallets.contains_key(wallet)
-    }
-
     /// Payers and payees of the payments that are known, whose wallets belong to the rows.
     pub fn parties(&self) -> BTreeSet<KeyId> {
         self.records.values().flat_map(|record| [record.payer, record.payee]).collect()
@@ -129,15 +124,12 @@ impl Known {
             ids.extend(self.by_seq.range(numbered).map(|(_, _, id)| *id));
             let ends_after = (*payer, *from, Digest([0xff; 32]))..=(*payer, Amount::MAX, Digest([0xff; 32]));
             let near = self.by_end.range(ends_after).filter_map(|(_, _, id)| self.records.get(id));
-            let begins = |near: &Record| near.spent.minus_or_zero(near.amount);
+            let reaches = |near: &&Record| near.spent.minus_or_zero(near.amount) < *to;
             // Intervals of payments that are in no conflict are disjoint: the first that begins too late ends the search.
-            let (apart, in_conflict) =
-                (!self.in_conflict.contains(payer), |near: &&Record| begins(near) < *to);
-            let near = near.filter(|near| near.spent > *from);
-            if apart {
-                ids.extend(near.take_while(in_conflict).map(|near| near.id));
+            if self.in_conflict.contains(payer) {
+                ids.extend(near.filter(reaches).map(|near| near.id));
             } else {
-                ids.extend(near.filter(in_conflict).map(|near| near.id));
+                ids.extend(near.take_while(reaches).map(|near| near.id));
             }
         }
         let sent = (needs.own, 0, Digest([0; 32]))..=(needs.own, u32::MAX, Digest([0xff; 32]));
