@@ -12,11 +12,10 @@ use counterfoil_tre::DeviceFolder;
 use counterfoil_tre::testing::platform::{Lie, SimulatedPlatform};
 use counterfoil_tre::testing::tpm::Emulator;
 use counterfoil_wallet::{
-    Counter, Device, Freshness, Home, Host, HttpOperator, Kind, NewHome, Operation, Order, Wallet,
-    WalletError,
+    Counter, Device, Freshness, Home, HttpOperator, Operation, Order, Wallet, WalletError,
 };
-use counterfoil_wire::cert::{Grade, Name};
-use counterfoil_wire::{Algorithm, Amount, Code, Digest};
+use counterfoil_wire::cert::Grade;
+use counterfoil_wire::{Amount, Code, Digest};
 
 fn copy_folder(from: &Path, to: &Path) {
     let copied = std::process::Command::new("cp").arg("-rp").arg(from).arg(to).status().unwrap();
@@ -70,22 +69,6 @@ fn a_wallet_with_a_tpm_refuses_a_copy_of_every_file_of_the_device() {
     assert_eq!(anna("show --json").ok().json()["freshness"], "proven");
 }
 
-fn new_home(world: &World, counter: Counter) -> NewHome {
-    NewHome {
-        kind: Kind::Wallet,
-        operator_url: world.url.clone(),
-        psp: "alpha".to_owned(),
-        account: "anna".to_owned(),
-        activation_code: None,
-        algorithm: Algorithm::EdDsa,
-        name: Name::default(),
-        counter,
-        host: Host::VirtualSe,
-        pin: None,
-        root: None,
-    }
-}
-
 #[test]
 fn an_application_brings_its_own_counter_and_what_its_platform_attests() {
     let world = World::new();
@@ -94,7 +77,7 @@ fn an_application_brings_its_own_counter_and_what_its_platform_attests() {
     let plain = Device::new(world.path("phone")).with_vault(vault);
     let device = plain.clone().with_platform(Digest([7; 32]), Arc::new(platform.clone()));
     let (home, operator) = (Home::new(world.path("anna")), HttpOperator::new(&world.url));
-    let new = new_home(&world, Counter::Platform);
+    let new = common::new_home(&world, Counter::Platform);
 
     // What is attested is the enrolment; a chain that leads nowhere is no evidence, and the home is empty again.
     platform.attest_with(vec![vec![0x30, 0]]);

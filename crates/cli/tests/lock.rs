@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex};
 use common::World;
 use counterfoil_tre::testing::platform::SimulatedPlatform;
 use counterfoil_wallet::{
-    Counter, Device, Home, Host, HttpOperator, Kind, LockError, NewHome, Operation, Order, Pin, PlatformLock,
-    Wallet, WalletError,
+    Counter, Device, Home, HttpOperator, LockError, NewHome, Operation, Order, Pin, PlatformLock, Wallet,
+    WalletError,
 };
-use counterfoil_wire::cert::Name;
 use counterfoil_wire::{Algorithm, Amount, Code, Digest, PublicKey, Signature};
 
 #[test]
@@ -103,19 +102,7 @@ fn an_applications_lock_is_asked_only_where_the_rules_let_it_decide() {
     let device = Device::new(world.path("phone")).with_platform(Digest([7; 32]), platform);
     let (home, operator) = (Home::new(world.path("anna")), HttpOperator::new(&world.url));
     let pin = || Some(Pin(zeroize::Zeroizing::new(common::PIN.to_owned())));
-    let new = NewHome {
-        kind: Kind::Wallet,
-        operator_url: world.url.clone(),
-        psp: "alpha".to_owned(),
-        account: "anna".to_owned(),
-        activation_code: None,
-        algorithm: Algorithm::EdDsa,
-        name: Name::default(),
-        counter: Counter::Platform,
-        host: Host::VirtualSe,
-        pin: pin(),
-        root: None,
-    };
+    let new = NewHome { pin: pin(), ..common::new_home(&world, Counter::Platform) };
     let (mut wallet, _) = Wallet::enrol(&home, &device, &new, &operator).unwrap();
     wallet.acknowledge();
     wallet.fund(Amount::new(90_000).unwrap(), None, &operator).unwrap();

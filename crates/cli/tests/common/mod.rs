@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use counterfoil_wallet::{Counter, Host, Kind, NewHome};
+use counterfoil_wire::Algorithm;
+use counterfoil_wire::cert::Name;
 use serde_json::Value;
 
 /// The PIN of every wallet that has one.
@@ -198,4 +201,21 @@ pub fn serve(dir: &Path, name: &str, listen: &str) -> (Child, String) {
     BufReader::new(serving.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
     (serving, url)
+}
+
+/// An enrolment of `anna` through the SDK, without a PIN.
+pub fn new_home(world: &World, counter: Counter) -> NewHome {
+    NewHome {
+        kind: Kind::Wallet,
+        operator_url: world.url.clone(),
+        psp: "alpha".to_owned(),
+        account: "anna".to_owned(),
+        activation_code: None,
+        algorithm: Algorithm::EdDsa,
+        name: Name::default(),
+        counter,
+        host: Host::VirtualSe,
+        pin: None,
+        root: None,
+    }
 }
