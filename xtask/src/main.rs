@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use shell::{cargo, run};
+use shell::{cargo, root, run};
 
 /// Development tasks of Counterfoil.
 #[derive(Parser)]
@@ -79,6 +79,7 @@ enum Step {
     Nostd,
     Image,
     Tests,
+    Postgres,
     Model,
     Mutants,
     Fuzz,
@@ -98,6 +99,7 @@ impl Step {
             Self::Nostd => "wire, trust and ta link without std and without an operating system",
             Self::Image => "the image of the trusted application is the one that its sources make",
             Self::Tests => "all tests and doc tests pass",
+            Self::Postgres => "the operator's tests pass with its rows in PostgreSQL too",
             Self::Model => "no order of loss, duplication, delay and crash makes or loses money",
             Self::Mutants => "the model finds every rule that is broken on purpose",
             Self::Fuzz => "every fuzz target stands its seeds and a few seconds of what follows from them",
@@ -123,12 +125,28 @@ impl Step {
             Self::Tests => run(cargo()
                 .args(["test", "--workspace", "--locked", "--no-fail-fast"])
                 .env("COUNTERFOIL_PYTHON", setup::python())),
+            Self::Postgres => postgres(),
             Self::Model => model::check(false),
             Self::Mutants => model::check_mutants(&[]),
             Self::Fuzz => fuzz::check(),
             Self::Readme => readme::check(),
         }
     }
+}
+
+/// The operator's tests once more, each operator in a throw-away server. They are chosen from the whole workspace, so that
+/// nothing is built a second time with other features.
+fn postgres() -> Result<()> {
+    let mut test = cargo();
+    test.args(["test", "--workspace", "--locked", "--no-fail-fast"])
+        .env("COUNTERFOIL_TEST_STORE", "postgres");
+    for entry in std::fs::read_dir(root().join("crates/operator/tests"))? {
+        let path = entry?.path();
+        if let (Some("rs"), Some(name)) = (path.extension().and_then(|e| e.to_str()), path.file_stem()) {
+            test.arg("--test").arg(name);
+        }
+    }
+    run(&mut test)
 }
 
 /// The name of a step on the command line.

@@ -21,14 +21,29 @@ struct Tool {
     linux_only: bool,
 }
 
+impl Tool {
+    /// Debian keeps PostgreSQL's programs off PATH, in a folder for each version.
+    fn is_there(&self) -> bool {
+        is_on_path(self.program)
+            || (self.program == "initdb" && counterfoil_scratch_postgres::programs().is_some())
+    }
+}
+
 /// What the tests call.
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 8] = [
     Tool { program: "openssl", debian: "openssl", fedora: "openssl", homebrew: "openssl", linux_only: false },
     Tool { program: "zbarimg", debian: "zbar-tools", fedora: "zbar", homebrew: "zbar", linux_only: false },
     Tool { program: "python3", debian: "python3", fedora: "python3", homebrew: "python", linux_only: false },
     Tool { program: "c++", debian: "g++", fedora: "gcc-c++", homebrew: "gcc", linux_only: true },
     Tool { program: "ip", debian: "iproute2", fedora: "iproute", homebrew: "", linux_only: true },
     Tool { program: "swtpm", debian: "swtpm", fedora: "swtpm", homebrew: "swtpm", linux_only: false },
+    Tool {
+        program: "initdb",
+        debian: "postgresql",
+        fedora: "postgresql-server",
+        homebrew: "postgresql",
+        linux_only: false,
+    },
     Tool { program: "unshare", debian: "util-linux", fedora: "util-linux", homebrew: "", linux_only: true },
 ];
 
@@ -45,13 +60,13 @@ pub(crate) fn install_missing() -> Result<()> {
     let missing: Vec<&Tool> = TOOLS
         .iter()
         .filter(|tool| cfg!(target_os = "linux") || !tool.linux_only)
-        .filter(|tool| !is_on_path(tool.program))
+        .filter(|tool| !tool.is_there())
         .collect();
     if !missing.is_empty() {
         let installer = Installer::here();
         installer.install(&missing.iter().map(|tool| installer.package(tool)).collect::<Vec<_>>())?;
-        if let Some(tool) = missing.iter().find(|tool| !is_on_path(tool.program)) {
-            bail!("package {} is installed, and {} is still not on PATH", tool.debian, tool.program);
+        if let Some(tool) = missing.iter().find(|tool| !tool.is_there()) {
+            bail!("package {} is installed, and {} is still not found", tool.debian, tool.program);
         }
     }
     ensure_venv()

@@ -4,28 +4,26 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use counterfoil_operator::Service;
 use counterfoil_operator::attestation::{AndroidApplication, AndroidPolicy};
-use counterfoil_operator::{OperatorError, Service, system_clock};
 use counterfoil_wallet::Image;
 use counterfoil_wire::Digest;
 
-use crate::operator::numbered;
 use crate::output::{Answer, Output, Usage, table};
+use crate::place::PlaceArgs;
 use crate::time::utc;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdmissionCommand {
     /// List the images of the trusted application that wallets may enrol in, and those withdrawn
     Images {
-        /// Folder of the operator
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
     },
     /// Let wallets enrol in an image
     AllowImage {
-        /// Folder of the operator
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
         /// SHA-256 of the image, in hex; this program's own image without it
         #[arg(requires = "version")]
         image: Option<String>,
@@ -35,17 +33,15 @@ pub(crate) enum AdmissionCommand {
     },
     /// Let no more wallets enrol in an image; those that did go on until their certificates end
     WithdrawImage {
-        /// Folder of the operator
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
         /// SHA-256 of the image, in hex, as `operator images` gives it
         image: String,
     },
     /// Take Android Key Attestation as evidence for the bound grade; replaces what was trusted before
     TrustAndroid {
-        /// Folder of the operator
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
         /// PEM file with the roots that Google publishes
         #[arg(long, value_name = "FILE")]
         roots: PathBuf,
@@ -66,30 +62,30 @@ pub(crate) fn shipped() -> Result<Vec<(Digest, u32)>> {
 
 pub(crate) fn run(command: &AdmissionCommand, output: &Output) -> Result<u8> {
     match command {
-        AdmissionCommand::Images { dir } => list(dir, output),
-        AdmissionCommand::AllowImage { dir, image, version } => {
+        AdmissionCommand::Images { place } => list(place, output),
+        AdmissionCommand::AllowImage { place, image, version } => {
             let (hash, version) = match (image, version) {
                 (Some(image), Some(version)) => (digest(image)?, *version),
                 _ => *shipped()?.first().context("this program ships no image")?,
             };
-            with(dir, |service| service.allow_image(hash, version))?;
-            list(dir, output)
+            place.with(|service| service.allow_image(hash, version))?;
+            list(place, output)
         }
-        AdmissionCommand::WithdrawImage { dir, image } => {
+        AdmissionCommand::WithdrawImage { place, image } => {
             let hash = digest(image)?;
-            if !with(dir, |service| service.withdraw_image(hash))? {
+            if !place.with(|service| service.withdraw_image(hash))? {
                 return Err(Usage("this image is not on the list: see `operator images`".to_owned()).into());
             }
-            list(dir, output)
+            list(place, output)
         }
-        AdmissionCommand::TrustAndroid { dir, roots, status, app } => {
-            trust_android(dir, roots, status.as_deref(), app, output)
+        AdmissionCommand::TrustAndroid { place, roots, status, app } => {
+            trust_android(place, roots, status.as_deref(), app, output)
         }
     }
 }
 
-fn list(dir: &Path, output: &Output) -> Result<u8> {
-    let images = with(dir, Service::images)?;
+fn list(place: &PlaceArgs, output: &Output) -> Result<u8> {
+    let images = place.with(Service::images)?;
     let mut answer = Answer::default();
     let mut rows = vec![["version", "image", "listed", "stands"].map(str::to_owned).to_vec()];
     for image in &images {
@@ -108,7 +104,7 @@ fn list(dir: &Path, output: &Output) -> Result<u8> {
 }
 
 fn trust_android(
-    dir: &Path,
+    place: &PlaceArgs,
     roots: &Path,
     status: Option<&Path>,
     apps: &[String],
@@ -125,7 +121,7 @@ fn trust_android(
     let status = status.map(read).transpose()?.unwrap_or_default();
     let policy =
         AndroidPolicy::read(&read(roots)?, &status, applications).map_err(|why| Usage(why.to_owned()))?;
-    with(dir, |service| service.trust_android(&policy))?;
+    place.with(|service| service.trust_android(&policy))?;
     let mut answer = Answer::default();
     answer.line(format!(
         "{} roots of Android Key Attestation are trusted, {} certificates are known as revoked",
@@ -146,10 +142,4 @@ fn digest(text: &str) -> Result<Digest> {
     let read = hex::decode_to_slice(text, &mut bytes);
     read.map_err(|_| Usage("an image is named by 64 hexadecimal digits".to_owned()))?;
     Ok(Digest(bytes))
-}
-
-/// Works on the operator's folder, also while it serves.
-fn with<T>(dir: &Path, run: impl FnOnce(&Service) -> Result<T, counterfoil_operator::Refusal>) -> Result<T> {
-    let done = Service::open(dir, system_clock()).and_then(|service| Ok(run(&service)?));
-    done.map_err(|error: OperatorError| numbered(error))
 }

@@ -13,6 +13,7 @@ mod lock;
 mod operator;
 mod output;
 mod pin;
+mod place;
 mod root;
 mod rules;
 mod scene;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use counterfoil_operator::{AuditReport, InitOptions, OperatorError};
+use counterfoil_operator::store::Location;
+use counterfoil_operator::{AuditReport, InitOptions, OperatorError, Place, Refusal, Service};
 use counterfoil_trust::key_id;
 use counterfoil_wallet::amounts::{currency_code, decimals};
 use counterfoil_wire::{Code, Currency, KeyId, PublicKey};
@@ -14,6 +15,7 @@ use serde_json::json;
 use crate::admission::{self, AdmissionCommand};
 use crate::holding;
 use crate::output::{Answer, Output, REFUSED, Trouble, Usage, table};
+use crate::place::PlaceArgs;
 use crate::rules::preset_named;
 use crate::time::{now_s, utc};
 
@@ -28,8 +30,12 @@ enum OperatorCommand {
     /// Make an operator: keys, root and PSP certificates, scheme rules, database
     Init {
         /// Folder of the operator; it must not exist
-        #[arg(long)]
+        #[arg(long, env = "COUNTERFOIL_DIR")]
         dir: PathBuf,
+        /// Database of the operator, without tables of another: sqlite:PATH or postgres://USER@HOST/NAME [default:
+        /// sqlite:operator.db, in the folder]
+        #[arg(long, value_name = "URL", env = "COUNTERFOIL_DATABASE", hide_env_values = true)]
+        database: Option<Location>,
         /// No sandbox: wallets enrol with activation codes only, and no account opens with play money
         #[arg(long)]
         production: bool,
@@ -39,24 +45,21 @@ enum OperatorCommand {
     },
     /// Serve wallets over HTTP until SIGTERM or ctrl-c
     Serve {
-        /// Folder of the operator
-        #[arg(long)]
-        dir: PathBuf,
-        /// Address to listen on; port 0 takes a free one
-        #[arg(long, value_name = "127.0.0.1:PORT")]
-        listen: SocketAddr,
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// Address to listen on; port 0 takes a free one [default: as operator.toml in the folder says]
+        #[arg(long, value_name = "127.0.0.1:PORT", env = "COUNTERFOIL_LISTEN")]
+        listen: Option<SocketAddr>,
     },
     /// Check the conservation of money and every other invariant; exit 1 if one is broken
     Audit {
-        /// Folder of the operator
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
     },
     /// Make a one-time activation code for an account
     Activate {
-        /// Folder of the operator
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
         /// Name of the PSP
         #[arg(long, value_name = "NAME")]
         psp: String,
@@ -69,25 +72,22 @@ enum OperatorCommand {
     },
     /// Have the next settlement of a wallet unblock its PIN, once its PSP has authenticated the customer
     Unblock {
-        /// Folder of the operator
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
         /// The wallet's key, in hex, as `wallet show --json` gives it
         key: String,
     },
     /// Close a wallet that is lost or suspended, for good, once its PSP has authenticated the customer
     CloseWallet {
-        /// Folder of the operator
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
         /// The wallet's key, in hex, as `wallet show --json` gives it
         key: String,
     },
     /// Give a wallet its whole limits again that reported tampering, once its PSP is content
     Lift {
-        /// Folder of the operator
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
         /// The wallet's key, in hex, as `wallet show --json` gives it
         key: String,
     },
@@ -95,9 +95,8 @@ enum OperatorCommand {
     Admission(AdmissionCommand),
     /// Show what a wallet holds, how that adds up, and what is still awaited
     Wallet {
-        /// Folder of the operator
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
         /// The wallet's key, in hex, as `wallet show --json` gives it
         key: String,
     },
@@ -105,7 +104,7 @@ enum OperatorCommand {
 
 pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
     match &args.command {
-        OperatorCommand::Init { dir, production, preset } => {
+        OperatorCommand::Init { dir, database, production, preset } => {
             let mut options = InitOptions::sandbox(now_s());
             options.sandbox = !production;
             options.images = admission::shipped()?;
@@ -116,7 +115,9 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
                 options.rules = preset_named(preset)?.rules();
                 options.currency = options.rules.currency;
             }
-            let report = counterfoil_operator::init(dir, options).map_err(numbered)?;
+            let report =
+                counterfoil_operator::init(Place { dir: dir.clone(), database: database.clone() }, options)
+                    .map_err(numbered)?;
             let mut answer = Answer::default();
             answer.line(report.notice.clone());
             answer.line(format!(
@@ -139,18 +140,18 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
             }
             Ok(output.answer(&answer))
         }
-        OperatorCommand::Serve { dir, listen } => {
+        OperatorCommand::Serve { place, listen } => {
             let ready = |address: SocketAddr| {
                 let mut answer = Answer::default();
                 answer.line(format!("listening on http://{address}"));
                 answer.set("listening", format!("http://{address}"));
                 output.answer(&answer);
             };
-            counterfoil_operator::serve(dir, *listen, ready).map_err(|error| match error {
+            counterfoil_operator::serve(place, *listen, ready).map_err(|error| match error {
                 OperatorError::Listen(source) => Trouble {
                     name: "CannotListen",
                     fault: "caller",
-                    what: format!("cannot listen on {listen}: {source}"),
+                    what: format!("cannot listen: {source}"),
                     next: "choose another --listen, or end what listens there".to_owned(),
                 }
                 .into(),
@@ -158,27 +159,26 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
             })?;
             Ok(0)
         }
-        OperatorCommand::Audit { dir } => {
-            let report = counterfoil_operator::audit(dir).map_err(numbered)?;
-            tell_audit(&report, currency_of(dir), output)
+        OperatorCommand::Audit { place } => {
+            let report = counterfoil_operator::audit(place).map_err(numbered)?;
+            tell_audit(&report, currency_of(place), output)
         }
-        OperatorCommand::Activate { dir, psp, account, name } => {
-            let activation =
-                counterfoil_operator::create_activation(dir, psp, account, name).map_err(numbered)?;
+        OperatorCommand::Activate { place, psp, account, name } => {
+            let activation = place.with(|service| service.create_activation(psp, account, name))?;
             let mut answer = Answer::default();
             answer.line(activation.activation_code.clone());
             answer.set("activation_code", activation.activation_code);
             answer.set("expires_at", utc(activation.expires_at_s));
             Ok(output.answer(&answer))
         }
-        OperatorCommand::Unblock { dir, key } => {
-            of_wallet(key, |id| counterfoil_operator::unblock(dir, id))?;
+        OperatorCommand::Unblock { place, key } => {
+            of_wallet(place, key, |service, id| service.unblock(None, id))?;
             let mut answer = Answer::default();
             answer.line("the PIN is unblocked by the wallet's next sync").set("result", "unblocked");
             Ok(output.answer(&answer))
         }
-        OperatorCommand::Lift { dir, key } => {
-            of_wallet(key, |id| counterfoil_operator::lift(dir, id))?;
+        OperatorCommand::Lift { place, key } => {
+            of_wallet(place, key, |service, id| service.lift(None, id))?;
             let mut answer = Answer::default();
             answer
                 .line("the wallet has its whole limits again from its next sync on")
@@ -186,29 +186,30 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
             Ok(output.answer(&answer))
         }
         OperatorCommand::Admission(command) => admission::run(command, output),
-        OperatorCommand::CloseWallet { dir, key } => {
-            let closed = of_wallet(key, |id| counterfoil_operator::close_wallet(dir, id))?;
-            Ok(output.answer(&holding::tell(&closed, currency_of(dir), output)?))
+        OperatorCommand::CloseWallet { place, key } => {
+            let closed = of_wallet(place, key, |service, id| service.close_wallet(None, id))?;
+            Ok(output.answer(&holding::tell(&closed, currency_of(place), output)?))
         }
-        OperatorCommand::Wallet { dir, key } => {
-            let found = of_wallet(key, |id| counterfoil_operator::holding(dir, id))?;
-            Ok(output.answer(&holding::tell(&found, currency_of(dir), output)?))
+        OperatorCommand::Wallet { place, key } => {
+            let found = of_wallet(place, key, |service, id| service.holding(None, id))?;
+            Ok(output.answer(&holding::tell(&found, currency_of(place), output)?))
         }
     }
 }
 
 /// Does something about the wallet with the key that was typed.
-fn of_wallet<T>(key: &str, run: impl Fn(&KeyId) -> Result<T, OperatorError>) -> Result<T> {
+fn of_wallet<T>(
+    place: &PlaceArgs,
+    key: &str,
+    run: impl Fn(&Service, &KeyId) -> Result<T, Refusal>,
+) -> Result<T> {
     let bytes = hex::decode(key).ok().and_then(|bytes| PublicKey::from_slice(&bytes).map(|k| (bytes, k)));
     let (bytes, public) = bytes.ok_or_else(|| Usage("a key is 64 or 66 hexadecimal digits".to_owned()))?;
-    let mut done = run(&key_id(&public));
-    // Logs and tables of the operator name a wallet by the digest of its key, which is as long as a key.
-    if let (Err(OperatorError::Refused(refusal)), Ok(id)) = (&done, <[u8; 32]>::try_from(bytes))
-        && refusal.code() == Code::UnknownWallet
-    {
-        done = run(&KeyId(id));
-    }
-    done.map_err(numbered)
+    place.with(|service| match (run(service, &key_id(&public)), <[u8; 32]>::try_from(bytes)) {
+        // Logs and tables of the operator name a wallet by the digest of its key, which is as long as a key.
+        (Err(refusal), Ok(id)) if refusal.code() == Code::UnknownWallet => run(service, &KeyId(id)),
+        (done, _) => done,
+    })
 }
 
 /// A refusal of the operator's own is told by its number, like everybody else's.
@@ -220,9 +221,10 @@ pub(crate) fn numbered(error: OperatorError) -> anyhow::Error {
 }
 
 /// The scheme's currency, from the rules that stand in the database.
-fn currency_of(dir: &std::path::Path) -> Option<Currency> {
-    let service = counterfoil_operator::Service::open(dir, counterfoil_operator::system_clock()).ok()?;
-    Some(service.scheme().rules.currency)
+fn currency_of(place: &PlaceArgs) -> Option<Currency> {
+    Service::open(place, counterfoil_operator::system_clock())
+        .ok()
+        .map(|service| service.scheme().rules.currency)
 }
 
 fn tell_audit(report: &AuditReport, currency: Option<Currency>, output: &Output) -> Result<u8> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use counterfoil_rail::RailError;
 use counterfoil_wire::{Code, Error};
 
-use crate::store::StoreError;
+use crate::store::{Location, StoreError};
 
 /// What can go wrong for whoever runs the operator.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,17 @@ pub enum OperatorError {
         /// Why.
         source: std::io::Error,
     },
+    /// The configuration cannot be read.
+    #[error("{path} is not a configuration: {why}")]
+    Config {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The database for a new operator has one.
+    #[error("there is an operator in {0} already; name an empty database")]
+    Occupied(Location),
     /// A key file is not one.
     #[error("{0} is not a key file; put the right one back")]
     DamagedKey(PathBuf),

@@ -17,8 +17,9 @@ use serde::Serialize;
 use crate::error::{OperatorError, random};
 use crate::factory;
 use crate::keys::{self, ALGORITHMS, issuer_name, write_private};
-use crate::service::LOCK_FILE;
-use crate::store::{Batch, ListKind, ListedImage, Psp, Published, SqliteStore, Store};
+use crate::place::{CONFIG_FILE, Place, config_text};
+use crate::service::{CHALLENGE_SECRET, LOCK_FILE};
+use crate::store::{self, Batch, ListKind, ListedImage, Location, Psp, Published};
 
 /// Most PSPs that a new operator can have: each takes two of the 64 ranges of status indexes.
 const PSPS_MAX: usize = 32;
@@ -97,11 +98,16 @@ pub fn currency_letters(currency: Currency) -> String {
     known.map_or_else(|| currency.number().to_string(), |known| known.code().to_owned())
 }
 
-/// Makes an operator in `dir`, which must not exist: all of it or nothing.
+/// Makes an operator in a folder that must not exist, and in a database that has none: all of it or nothing. Killed between the
+/// two, it leaves a database whose keys are gone; that one must be emptied by hand.
 ///
 /// # Errors
-/// [`OperatorError::Exists`], [`OperatorError::Options`], [`OperatorError::File`], and those of keys, store and rail.
-pub fn init(dir: &Path, options: InitOptions) -> Result<InitReport, OperatorError> {
+/// [`OperatorError::Exists`], [`OperatorError::Occupied`], [`OperatorError::Options`], [`OperatorError::File`], and those of keys,
+/// store and rail.
+pub fn init(place: impl Into<Place>, options: InitOptions) -> Result<InitReport, OperatorError> {
+    let place = place.into();
+    let dir = place.dir.as_path();
+    let database = place.database.clone().unwrap_or_else(Location::embedded);
     if dir.exists() {
         return Err(OperatorError::Exists(dir.to_owned()));
     }
@@ -109,7 +115,7 @@ pub fn init(dir: &Path, options: InitOptions) -> Result<InitReport, OperatorErro
     remove_halves(dir);
     let half = beside(dir, &format!("{HALF}{}", std::process::id()));
     let made = begin(&half).and_then(|_lock| {
-        let report = make(&half, dir, &options)?;
+        let report = make(&half, dir, &database, &options)?;
         for folder in ["keys", "certs", ""] {
             sync_folder(&half.join(folder))?;
         }
@@ -209,7 +215,12 @@ fn check_psps(psps: &[String]) -> Result<(), OperatorError> {
     Ok(())
 }
 
-fn make(half: &Path, dir: &Path, options: &InitOptions) -> Result<InitReport, OperatorError> {
+fn make(
+    half: &Path,
+    dir: &Path,
+    database: &Location,
+    options: &InitOptions,
+) -> Result<InitReport, OperatorError> {
     check_psps(&options.psps)?;
     folder(&half.join("keys"))?;
     folder(&half.join("certs"))?;
@@ -220,7 +231,7 @@ fn make(half: &Path, dir: &Path, options: &InitOptions) -> Result<InitReport, Op
     let pair = (&root, &root_key);
     let mut authorities =
         vec![factory::authority(Role::Signer, name("online signer")?, &signer, 0, pair, now_s)?];
-    let mut store = SqliteStore::open(&half.join("operator.db"))?;
+    let mut batch = Batch::default();
     let mut psps = Vec::new();
     for psp in &options.psps {
         let mut ranges = Vec::new();
@@ -235,21 +246,30 @@ fn make(half: &Path, dir: &Path, options: &InitOptions) -> Result<InitReport, Op
         let token = hex::encode(random::<32>()?);
         let file = format!("psp-{psp}.token");
         write_private(&half.join("keys").join(&file), token.as_bytes())?;
-        store.add_psp(&Psp { name: psp.clone(), token: sha256(token.as_bytes()) }, &ranges)?;
+        batch.psps.push((Psp { name: psp.clone(), token: sha256(token.as_bytes()) }, ranges));
         psps.push(PspReport { name: psp.clone(), token, token_file: dir.join("keys").join(file) });
     }
     export(half, "root", &x509::root_der(&root))?;
     write_private(&half.join("operator-root.cbor"), &root.to_bytes())?;
     let mut rules = options.rules.clone();
     (rules.number, rules.currency) = (1, options.currency);
-    publish(&mut store, &root, &root_key, &signer, authorities, &rules, now_s)?;
-    store.set("name", &options.name)?;
-    store.set("sandbox", if options.sandbox { "true" } else { "false" })?;
-    for (hash, version) in &options.images {
-        let (hash, version) = (*hash, *version);
-        store.put_image(&ListedImage { hash, version, listed_at_s: now_s, withdrawn_at_s: 0 })?;
-    }
+    batch.published = publish(&root, &root_key, &signer, authorities, &rules, now_s)?;
+    let settings = [
+        ("name", options.name.clone()),
+        ("sandbox", options.sandbox.to_string()),
+        (CHALLENGE_SECRET, hex::encode(random::<32>()?)),
+    ];
+    batch.settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+    let listed = |(hash, version): &(Digest, u32)| ListedImage {
+        hash: *hash,
+        version: *version,
+        listed_at_s: now_s,
+        withdrawn_at_s: 0,
+    };
+    batch.images = options.images.iter().map(listed).collect();
     open_rail(half, options)?;
+    write_private(&half.join(CONFIG_FILE), config_text(database).as_bytes())?;
+    fill(&database.clone().within(half), &batch)?;
     Ok(InitReport {
         dir: dir.to_owned(),
         name: options.name.clone(),
@@ -286,24 +306,32 @@ fn export(dir: &Path, name: &str, der: &[u8]) -> Result<(), OperatorError> {
     Ok(())
 }
 
+/// Writes all rows of the new operator at once, into a database that has none of another.
+fn fill(database: &Location, batch: &Batch) -> Result<(), OperatorError> {
+    let mut store = store::create(database)?;
+    store.lock()?;
+    if store.settings()?.is_empty() {
+        Ok(store.commit(batch)?)
+    } else {
+        Err(OperatorError::Occupied(database.clone()))
+    }
+}
+
 fn publish(
-    store: &mut SqliteStore,
     root: &RootCert,
     root_key: &SigningKey,
     signer: &SigningKey,
     authorities: Vec<AuthorityCert>,
     rules: &Rules,
     now_s: u32,
-) -> Result<(), OperatorError> {
+) -> Result<Vec<Published>, OperatorError> {
     let trust = TrustList { number: 1, issued_at_s: now_s, authorities };
     let revocation = Revoked::build_full(1, now_s, &[]);
-    let published = vec![
+    Ok(vec![
         sign(ListKind::Trust, root, root_key, &trust, now_s)?,
         sign(ListKind::Rules, root, signer, rules, now_s)?,
         sign(ListKind::Revocation, root, signer, &revocation, now_s)?,
-    ];
-    store.commit(&Batch { published, ..Batch::default() })?;
-    Ok(())
+    ])
 }
 
 fn sign<B: Body>(

@@ -11,13 +11,15 @@
 //! | [`jobs`] | what happens without a request |
 //! | [`challenge`], [`attestation`] | what an enrolment must show of the element |
 //! | [`factory`], [`keys`] | certificates and private keys |
+//! | [`place`] | where an operator is: its folder, its configuration, its database |
 //! | [`mod@init`], [`mod@serve`] | a new operator, and its process |
 //!
 //! # An operator's folder
 //!
 //! | file | what |
 //! |---|---|
-//! | `operator.db` | the operator's rows |
+//! | `operator.toml` | the configuration: which database, where to listen |
+//! | `operator.db` | the operator's rows, unless they are in PostgreSQL |
 //! | `rail.db` | the simulated rail, whose books are its own |
 //! | `operator-root.cbor` | the root's certificate, for wallets |
 //! | `keys/*.key`, `keys/psp-*.token` | private keys and PSP tokens, readable by their owner alone |
@@ -39,67 +41,20 @@ pub mod factory;
 pub mod init;
 pub mod jobs;
 pub mod keys;
+pub mod place;
 pub mod serve;
 pub mod service;
 pub mod signatures;
 pub mod store;
-
-use std::path::Path;
 
 pub use domain::audit::AuditReport;
 pub use domain::holding::{Awaited, Holding};
 pub use domain::reason::Reason;
 pub use error::{OperatorError, Refusal};
 pub use init::{InitOptions, InitReport, init};
+pub use place::Place;
 pub use serve::serve;
 pub use service::{
-    Activation, Clock, ImageReport, NewKey, Service, audit_folder as audit, reasons_in_folder as reasons,
+    Activation, Clock, ImageReport, NewKey, Service, audit_place as audit, reasons_at as reasons,
     system_clock,
 };
-
-use counterfoil_wire::KeyId;
-
-/// Makes an activation code for an account of a PSP, also while the operator serves.
-///
-/// # Errors
-/// Those of [`Service::open`] and [`Service::create_activation`].
-pub fn create_activation(
-    dir: &Path,
-    psp: &str,
-    account: &str,
-    name: &str,
-) -> Result<Activation, OperatorError> {
-    Ok(Service::open(dir, system_clock())?.create_activation(psp, account, name)?)
-}
-
-/// Has the next settlement of the wallet with this key unblock its PIN, also while the operator serves.
-///
-/// # Errors
-/// Those of [`Service::open`] and [`Service::unblock`].
-pub fn unblock(dir: &Path, key: &KeyId) -> Result<(), OperatorError> {
-    Ok(Service::open(dir, system_clock())?.unblock(None, key)?)
-}
-
-/// Gives the wallet with this key its whole limits again from its next settlement on, also while the operator serves.
-///
-/// # Errors
-/// Those of [`Service::open`] and [`Service::lift`].
-pub fn lift(dir: &Path, key: &KeyId) -> Result<(), OperatorError> {
-    Ok(Service::open(dir, system_clock())?.lift(None, key)?)
-}
-
-/// Closes the wallet with this key for good, also while the operator serves.
-///
-/// # Errors
-/// Those of [`Service::open`] and [`Service::close_wallet`].
-pub fn close_wallet(dir: &Path, key: &KeyId) -> Result<Holding, OperatorError> {
-    Ok(Service::open(dir, system_clock())?.close_wallet(None, key)?)
-}
-
-/// Adds up what the wallet with this key holds, also while the operator serves.
-///
-/// # Errors
-/// Those of [`Service::open`] and [`Service::holding`].
-pub fn holding(dir: &Path, key: &KeyId) -> Result<Holding, OperatorError> {
-    Ok(Service::open(dir, system_clock())?.holding(None, key)?)
-}

@@ -3,33 +3,43 @@
 use std::fs::File;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use tokio::net::TcpListener;
 
 use crate::error::OperatorError;
+use crate::place::Place;
 use crate::service::{Service, system_clock};
 use crate::{api, jobs};
 
-/// Serves the operator in `dir` until SIGTERM or ctrl-c, then finishes the requests that are under way. `ready` is told
-/// the address once requests are taken: port 0 in `listen` takes a free port. Logs go to standard error as JSON lines,
+/// Serves the operator at `place` until SIGTERM or ctrl-c, then finishes the requests that are under way. `ready` is told
+/// the address once requests are taken: port 0 takes a free port. Without `listen`, the configuration says where. Logs go to standard error as JSON lines,
 /// as the variable `RUST_LOG` says, unless the process has a subscriber already. Blocks the thread.
 ///
 /// # Errors
-/// [`OperatorError::NotLoopback`], [`OperatorError::AlreadyServed`], [`OperatorError::Listen`], and those of [`Service::open`] and
+/// [`OperatorError::Options`] if nothing says where to listen; [`OperatorError::NotLoopback`], [`OperatorError::AlreadyServed`], [`OperatorError::Listen`], and those of [`Service::open`] and
 /// [`Service::catch_up`].
-pub fn serve(dir: &Path, listen: SocketAddr, ready: impl FnOnce(SocketAddr)) -> Result<(), OperatorError> {
+pub fn serve(
+    place: impl Into<Place>,
+    listen: Option<SocketAddr>,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), OperatorError> {
+    let place = place.into();
+    let listen = match listen {
+        Some(listen) => listen,
+        None => place.config()?.listen.ok_or(OperatorError::Options("say where to listen"))?,
+    };
     if !listen.ip().is_loopback() {
         return Err(OperatorError::NotLoopback(listen));
     }
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-    let service = Service::open(dir, system_clock())?;
+    let dir = place.dir.clone();
+    let service = Service::open(place, system_clock())?;
     let path = dir.join("serving");
     let serving = File::options().create(true).truncate(false).write(true).open(&path);
     let serving = serving.map_err(|source| OperatorError::File { path, source })?;
-    serving.try_lock().map_err(|_| OperatorError::AlreadyServed(dir.to_owned()))?;
+    serving.try_lock().map_err(|_| OperatorError::AlreadyServed(dir))?;
     service.catch_up()?;
     let runtime = tokio::runtime::Runtime::new().map_err(OperatorError::Listen)?;
     runtime.block_on(async {

@@ -184,10 +184,8 @@ fn accused(world: &World) -> Vec<(String, Reason, bool)> {
 
 /// What the operator keeps as evidence against each key, as anybody may judge it.
 fn proven(world: &World) -> Vec<(KeyId, Misbehaviour)> {
-    let db = rusqlite::Connection::open(world.path.join("operator.db")).unwrap();
-    let mut rows = db.prepare("select evidence from misconduct").unwrap();
-    let evidence = rows.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
-    let proofs = evidence.filter_map(|bytes| Proof::from_bytes(&bytes.unwrap()).ok());
+    let evidence = world.database.bytes("select evidence from misconduct").into_iter();
+    let proofs = evidence.filter_map(|bytes| Proof::from_bytes(&bytes).ok());
     let anchors = &world.service.scheme().anchors;
     proofs.map(|proof| (key_id(&proof.cert.key), judge(anchors, &proof).unwrap())).collect()
 }

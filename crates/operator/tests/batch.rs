@@ -8,32 +8,42 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use counterfoil_operator::{Reason, Service};
+use counterfoil_operator::{Place, Reason, Service};
 use counterfoil_ta::api::{Command, Reply};
 use counterfoil_wire::sync::Statement;
 use counterfoil_wire::{Bytes, Code, Digest};
 use proptest::prelude::*;
+use support::database::Schema;
 use support::thief::Thief;
 use support::{Wallet, World};
 
 /// The operator of `world` as it stands, in another folder.
-fn twin(world: &World, path: &Path) -> Service {
+struct Twin {
+    service: Service,
+    place: Place,
+    _rows: Schema,
+}
+
+fn twin(world: &World, path: &Path) -> Twin {
     let copied = std::process::Command::new("cp").arg("-r").arg(&world.path).arg(path).status().unwrap();
     assert!(copied.success());
+    let database = world.database.copy(path);
+    let place = Place { dir: path.to_owned(), database: database.location() };
     let clock = world.clock.clone();
-    Service::open(path, Arc::new(move || clock.load(Ordering::Relaxed))).unwrap()
+    let service = Service::open(place.clone(), Arc::new(move || clock.load(Ordering::Relaxed))).unwrap();
+    Twin { service, place, _rows: Schema(database) }
 }
 
 fn statement(wallet: &mut Wallet) -> Vec<u8> {
     wallet.message(&Command::Statement {}).unwrap().0
 }
 
-fn books(service: &Service, path: &Path) -> (serde_json::Value, BTreeMap<Digest, Reason>) {
+fn books(service: &Service, place: impl Into<Place>) -> (serde_json::Value, BTreeMap<Digest, Reason>) {
     let report = service.audit().unwrap();
     assert_eq!(report.broken, Vec::<String>::new());
     let mut report = serde_json::to_value(report).unwrap();
     report.as_object_mut().unwrap().remove("reasons");
-    (report, counterfoil_operator::reasons(path).unwrap())
+    (report, counterfoil_operator::reasons(place).unwrap())
 }
 
 /// What happens between people before all of them come back at once.
@@ -124,9 +134,9 @@ proptest! {
             world.service.settle(bytes).unwrap();
         }
         let slices: Vec<&[u8]> = statements.iter().map(Vec::as_slice).collect();
-        let settled = together.settle_all(&slices);
+        let settled = together.service.settle_all(&slices);
         prop_assert!(settled.iter().all(Result::is_ok));
-        let (one, all) = (books(&world.service, &world.path), books(&together, &other));
+        let (one, all) = (books(&world.service, &world.path), books(&together.service, together.place.clone()));
         prop_assert_eq!(one.0, all.0);
         prop_assert_eq!(one.1.len(), all.1.len());
         for (payment, reason) in one.1 {
@@ -137,7 +147,7 @@ proptest! {
         }
         // Asked again, in another company, each is told the same.
         for (bytes, settlement) in statements.iter().zip(settled) {
-            prop_assert_eq!(together.settle(bytes).unwrap(), settlement.unwrap());
+            prop_assert_eq!(together.service.settle(bytes).unwrap(), settlement.unwrap());
         }
     }
 }

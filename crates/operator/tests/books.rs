@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 use std::process::Command as Process;
 
-use counterfoil_operator::store::{Batch, Order, OrderState, SqliteStore, Store};
+use counterfoil_operator::store::{Batch, Order, OrderState};
 use counterfoil_operator::{InitOptions, OperatorError, init};
 use counterfoil_rail::{Account, Rail, SimulatedRail};
 use counterfoil_trust::x509;
@@ -125,13 +125,13 @@ fn an_audit_finds_what_was_done_to_the_books() {
     let tampers = [
         "update ledger set amount = amount + 1 where kind = 1",
         "delete from ledger where kind = 2",
-        "update ledger set credit = 'loss' where kind = 3",
+        "update ledger set credit = x'02' where kind = 3",
         "update wallet set shadow = shadow + 1",
         "update record set bits = bits & ~32",
         "delete from record",
         "insert into outbox values (1, x'00', 3, 0)",
         "insert into ledger values (5, 1, x'00000000000000000000000000000000000000000000000000000000000000ff',
-         'float', 'offline:00000000000000000000000000000000000000000000000000000000000000ff', 5)",
+         x'01', x'0400000000000000000000000000000000000000000000000000000000000000ff', 5)",
     ];
     for tamper in tampers {
         let world = World::new();
@@ -140,8 +140,7 @@ fn an_audit_finds_what_was_done_to_the_books() {
         ann.pay_to(&mut bob, 200, true);
         world.sync(&mut bob).unwrap();
         world.sound();
-        let db = rusqlite::Connection::open(world.path.join("operator.db")).unwrap();
-        assert!(db.execute(tamper, []).unwrap() > 0, "{tamper}");
+        assert!(world.database.execute(tamper) > 0, "{tamper}");
         let report = world.audit();
         assert!(!report.sound && !report.broken.is_empty(), "{tamper}");
     }
@@ -232,8 +231,7 @@ fn what_a_crash_left_undone_is_finished_at_the_next_start() {
             amount: support::amount(700),
             state: OrderState::Pending,
         };
-        let mut store = SqliteStore::open(&world.path.join("operator.db")).unwrap();
-        store.commit(&Batch { order: Some(pending), ..Batch::default() }).unwrap();
+        world.store().commit(&Batch { order: Some(pending), ..Batch::default() }).unwrap();
         if asked {
             let mut rail = SimulatedRail::open(&world.path.join("rail.db")).unwrap();
             let id = format!("fund:{}:1", ann.id());
@@ -254,8 +252,7 @@ fn a_transfer_whose_answer_was_lost_is_made_once() {
     world.fund(&mut ann, 700);
     ann.defund(300).unwrap();
     world.sync(&mut ann).unwrap();
-    let db = rusqlite::Connection::open(world.path.join("operator.db")).unwrap();
-    assert_eq!(db.execute("update rail_move set done = 0", []).unwrap(), 1);
+    assert_eq!(world.database.execute("update rail_move set done = 0"), 1);
     world.restart();
     let report = world.sound();
     assert_eq!((report.pending_transfers, report.float_on_rail), (0, Some(400)));
@@ -266,13 +263,13 @@ fn a_process_serves_loopback_alone() {
     use std::io::{Read, Write};
     let world = World::new();
     let everywhere = "0.0.0.0:0".parse().unwrap();
-    let refused = counterfoil_operator::serve(&world.path, everywhere, |_| panic!());
+    let refused = counterfoil_operator::serve(&world.path, Some(everywhere), |_| panic!());
     assert!(matches!(refused, Err(OperatorError::NotLoopback(_))));
     let (tell, told) = std::sync::mpsc::channel();
     let path = world.path.clone();
     // The thread ends with the process.
     std::thread::spawn(move || {
-        counterfoil_operator::serve(&path, "127.0.0.1:0".parse().unwrap(), |at| tell.send(at).unwrap())
+        counterfoil_operator::serve(&path, "127.0.0.1:0".parse().ok(), |at| tell.send(at).unwrap())
     });
     let mut stream = std::net::TcpStream::connect(told.recv().unwrap()).unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();

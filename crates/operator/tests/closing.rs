@@ -8,7 +8,7 @@ mod support;
 use counterfoil_operator::Holding;
 use counterfoil_operator::domain::holding::Awaiting;
 use counterfoil_operator::domain::reason::Reason;
-use counterfoil_operator::store::{Batch, Order, OrderState, SqliteStore, Store};
+use counterfoil_operator::store::{Batch, Order, OrderState};
 use counterfoil_ta::api::{Command, Reply};
 use counterfoil_trust::{Revoked, open};
 use counterfoil_wire::cert::Grade;
@@ -102,8 +102,7 @@ fn a_return_that_was_cut_off_before_the_rail_or_before_its_answer_is_made_once()
         world.wait(1);
         world.jobs();
         assert_eq!(world.on_rail("alpha", "ann"), before + 3_000);
-        let db = rusqlite::Connection::open(world.path.join("operator.db")).unwrap();
-        assert_eq!(db.execute("update rail_move set done = 0", []).unwrap(), 1);
+        assert_eq!(world.database.execute("update rail_move set done = 0"), 1);
         if !asked {
             // The rail as it was before it was asked.
             let rail = rusqlite::Connection::open(world.path.join("rail.db")).unwrap();
@@ -398,8 +397,7 @@ fn a_fund_order_in_flight_is_settled_and_returned_and_a_new_one_refused() {
         let digest = counterfoil_trust::sha256(&body.0);
         let state = OrderState::Pending;
         let pending = Order { wallet: key, number: 1, digest, amount: amount(700), state };
-        let mut store = SqliteStore::open(&world.path.join("operator.db")).unwrap();
-        store.commit(&Batch { order: Some(pending), ..Batch::default() }).unwrap();
+        world.store().commit(&Batch { order: Some(pending), ..Batch::default() }).unwrap();
         if asked {
             use counterfoil_rail::{Account, Rail, SimulatedRail};
             let mut rail = SimulatedRail::open(&world.path.join("rail.db")).unwrap();
@@ -493,8 +491,7 @@ fn an_audit_finds_what_was_done_to_a_closed_wallet() {
         wait_for_window(&world, &key);
         world.wait(1);
         assert_eq!(world.jobs().closed_out, 500);
-        let db = rusqlite::Connection::open(world.path.join("operator.db")).unwrap();
-        db.execute(tamper, []).unwrap();
+        world.database.execute(tamper);
         assert!(!world.audit().sound, "{tamper}");
     }
 }

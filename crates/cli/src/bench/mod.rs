@@ -6,6 +6,7 @@ mod memory;
 mod meter;
 mod pair;
 mod reconcile;
+mod rows;
 mod tap;
 
 use anyhow::Result;

@@ -1,7 +1,6 @@
 //! What it costs the operator to reconcile a crowd that comes back at once.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use serde::Serialize;
 
 use super::crowd::{self, Statements};
 use super::memory;
+use super::rows::{Rows, StoreKind};
 use crate::output::Output;
 
 /// Statements that are settled together.
@@ -35,6 +35,9 @@ pub(crate) struct ReconcileArgs {
     /// Signature algorithm of the wallets
     #[arg(long, value_enum, default_value_t = Alg::Eddsa)]
     alg: Alg,
+    /// Where the operator keeps its rows; postgres starts a server of its own, which commits durably and ends with the run
+    #[arg(long, value_enum, default_value_t = StoreKind::Sqlite)]
+    store: StoreKind,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -66,9 +69,9 @@ pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
         Alg::Es256 => Algorithm::Es256,
     };
     let dir = tempfile::tempdir().context("cannot make a folder for the operator")?;
-    let operator = dir.path().join("operator");
-    init(&operator, InitOptions::sandbox(START_S))?;
-    let open = || Service::open(&operator, Arc::new(|| START_S));
+    let rows = Rows::new(args.store, &dir.path().join("operator"))?;
+    init(rows.place.clone(), InitOptions::sandbox(START_S))?;
+    let open = || Service::open(rows.place.clone(), Arc::new(|| START_S));
     let service = open()?;
     let progress = output.progress("payments made", args.payments);
     let statements = crowd::statements(&service, dir.path(), args.payments, algorithm, &progress)?;
@@ -76,13 +79,13 @@ pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
 
     // Closed, so that the log is in the database.
     drop(service);
-    let stored_before = stored_bytes(&operator)?;
+    let stored_before = rows.bytes()?;
     let service = open()?;
     let held = memory::start_bytes();
     let took = settle(&service, &statements, output)?;
     let peak = memory::peak_bytes().zip(held).map(|(peak, held)| peak.saturating_sub(held));
     drop(service);
-    let stored = stored_bytes(&operator)?.saturating_sub(stored_before);
+    let stored = rows.bytes()?.saturating_sub(stored_before);
     let service = open()?;
     let conserved = service.audit()?.sound;
     let verifying = verify(&service, &statements, output)?;
@@ -90,7 +93,7 @@ pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
     let per_s = |time: Duration| statements.payments as f64 / time.as_secs_f64();
     let figures = Figures {
         alg: algorithm.name(),
-        store: "sqlite",
+        store: rows.name(),
         payments: statements.payments,
         wallets: statements.wallets,
         payments_per_s: per_s(took),
@@ -172,17 +175,6 @@ fn verify(service: &Service, statements: &Statements, output: &Output) -> Result
     }
     progress.done();
     Ok(took)
-}
-
-/// Bytes of the operator's database.
-fn stored_bytes(operator: &Path) -> Result<u64> {
-    ["operator.db", "operator.db-wal"].iter().try_fold(0, |sum, name| {
-        match std::fs::metadata(operator.join(name)) {
-            Ok(file) => Ok(sum + file.len()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(sum),
-            Err(error) => Err(error.into()),
-        }
-    })
 }
 
 fn tell(figures: &Figures) {

@@ -90,6 +90,11 @@ impl Known {
         }
     }
 
+    /// Whether the payment was read.
+    pub fn has_record(&self, id: &Digest) -> bool {
+        self.records.contains_key(id)
+    }
+
     fn index(&mut self, record: &Record) {
         self.by_seq.insert((record.payer, record.payer_seq, record.id));
         self.by_end.insert((record.payer, record.spent, record.id));

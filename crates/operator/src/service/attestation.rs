@@ -7,7 +7,7 @@ use super::Service;
 use crate::attestation::{AndroidPolicy, check};
 use crate::domain::element::Evidence;
 use crate::error::Refusal;
-use crate::store::Store;
+use crate::store::{Batch, Store};
 
 /// The setting that holds the policy, as JSON.
 const ANDROID: &str = "android";
@@ -19,7 +19,8 @@ impl Service {
     /// [`Refusal::Store`], [`Refusal::System`].
     pub fn trust_android(&self, policy: &AndroidPolicy) -> Result<(), Refusal> {
         let text = serde_json::to_string(policy).map_err(|_| Code::Internal)?;
-        self.exclusively(|desk| Ok(desk.store.set(ANDROID, &text)?))
+        let batch = Batch { settings: vec![(ANDROID.to_owned(), text)], ..Batch::default() };
+        self.exclusively(|desk| Ok(desk.store.commit(&batch)?))
     }
 
     /// What is trusted of Android; nothing, until [`Service::trust_android`] said what.

@@ -14,7 +14,7 @@ use crate::challenge::CHALLENGE_S;
 use crate::domain::element::{Element, Evidence, answer_tamper};
 use crate::domain::wallet::Wallet;
 use crate::error::{Refusal, random};
-use crate::store::{Answer, Batch, Store};
+use crate::store::{Answer, Asked, Batch, Store};
 
 /// Longest account name, in bytes.
 const ACCOUNT_MAX: usize = 64;
@@ -67,7 +67,7 @@ impl Service {
         }
         let id = key_id(&key);
         self.exclusively(|desk| {
-            if let Some(settlement) = desk.store.answered(&id, &sha256(bytes))? {
+            if let Some(Asked::Answered(settlement)) = desk.store.answered(&[(id, sha256(bytes))])?.pop() {
                 return Ok(settlement);
             }
             if desk.store.wallet(&id)?.is_some() {
@@ -121,6 +121,7 @@ impl Service {
                 statement: bytes.to_vec(),
                 settlement_id,
                 settlement: bytes_out.clone(),
+                certified: true,
             };
             desk.store.commit(&Batch {
                 wallets: vec![wallet],

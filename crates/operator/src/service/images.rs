@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Service;
 use crate::error::Refusal;
-use crate::store::{ListedImage, Store};
+use crate::store::{Batch, ListedImage, Store};
 
 /// One image on the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,6 +18,10 @@ pub struct ImageReport {
     pub listed_at_s: u32,
     /// When it was withdrawn, seconds since 1970, if it was.
     pub withdrawn_at_s: Option<u32>,
+}
+
+fn listing(image: ListedImage) -> Batch {
+    Batch { images: vec![image], ..Batch::default() }
 }
 
 impl Service {
@@ -39,7 +43,7 @@ impl Service {
     /// Lets wallets enrol in the image `hash` of this version. One that was withdrawn stands again.
     pub fn allow_image(&self, hash: Digest, version: u32) -> Result<(), Refusal> {
         let image = ListedImage { hash, version, listed_at_s: self.now_s(), withdrawn_at_s: 0 };
-        self.exclusively(|desk| Ok(desk.store.put_image(&image)?))
+        self.exclusively(|desk| Ok(desk.store.commit(&listing(image))?))
     }
 
     /// Lets no more wallet enrol in the image `hash`. Wallets that did go on: their certificates end, and a statement does
@@ -50,7 +54,7 @@ impl Service {
             let images = desk.store.images()?;
             let Some(image) = images.into_iter().find(|image| image.hash == hash) else { return Ok(false) };
             let withdrawn_at_s = if image.withdrawn_at_s > 0 { image.withdrawn_at_s } else { now_s };
-            desk.store.put_image(&ListedImage { withdrawn_at_s, ..image })?;
+            desk.store.commit(&listing(ListedImage { withdrawn_at_s, ..image }))?;
             Ok(true)
         })
     }

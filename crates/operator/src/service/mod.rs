@@ -30,7 +30,8 @@ use crate::domain::wallet::Wallet;
 use crate::error::{OperatorError, Refusal, random};
 use crate::factory;
 use crate::keys::Keys;
-use crate::store::{Issued, Kept, ListKind, SqliteStore, Store};
+use crate::place::Place;
+use crate::store::{self, Batch, Issued, Kept, ListKind, Store, StoreError};
 
 pub use enrol::NewKey;
 pub use fund::FundReply;
@@ -39,6 +40,9 @@ pub use psp::Activation;
 
 /// Held during an operation, and while the folder is made.
 pub(crate) const LOCK_FILE: &str = "lock";
+
+/// The setting that holds the secret under which challenges are given out, in hex.
+pub(crate) const CHALLENGE_SECRET: &str = "challenge_secret";
 
 /// Tells the time, seconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u32 + Send + Sync>;
@@ -100,23 +104,21 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the operator in `dir`. What a crash left undone is finished by [`Service::catch_up`].
+    /// Opens the operator at `place`. What a crash left undone is finished by [`Service::catch_up`].
     ///
     /// # Errors
-    /// [`OperatorError::NotAnOperator`], [`OperatorError::Damaged`], and those of keys, store and rail.
-    pub fn open(dir: &Path, clock: Clock) -> Result<Self, OperatorError> {
+    /// [`OperatorError::NotAnOperator`], [`OperatorError::Damaged`], and those of place, keys, store and rail.
+    pub fn open(place: impl Into<Place>, clock: Clock) -> Result<Self, OperatorError> {
         let file = |path: PathBuf| move |source| OperatorError::File { path, source };
-        let database = dir.join("operator.db");
-        if !database.is_file() {
-            return Err(OperatorError::NotAnOperator(dir.to_owned()));
-        }
-        let store = SqliteStore::open(&database)?;
+        let place = place.into();
+        let store = open_store(&place)?;
+        let dir = place.dir.as_path();
         let root_path = dir.join("operator-root.cbor");
         let root = std::fs::read(&root_path).map_err(file(root_path))?;
-        let scheme = scheme(&store, &root)?;
-        let challenges = Challenges::new(&challenge_secret(&store)?);
+        let scheme = scheme(store.as_ref(), &root)?;
+        let challenges = Challenges::new(&challenge_secret(store.as_ref())?);
         let rail = SimulatedRail::open(&dir.join("rail.db"))?;
-        let desk = Desk { store: Box::new(store), rail, lock: lock_file(dir)? };
+        let desk = Desk { store, rail, lock: lock_file(dir)? };
         Ok(Self {
             keys: Arc::new(Keys::read(dir, &scheme.psps)?),
             scheme: Arc::new(scheme),
@@ -137,7 +139,7 @@ impl Service {
         (self.clock)()
     }
 
-    /// Runs one operation alone: no other thread, and no other process on this folder, is in one. An operation that
+    /// Runs one operation alone: no other thread, no other process on this folder or this database, is in one. An operation that
     /// panicked wrote all or nothing, so that the next one may go on.
     pub(crate) fn exclusively<T>(
         &self,
@@ -145,7 +147,8 @@ impl Service {
     ) -> Result<T, Refusal> {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         desk.lock.lock()?;
-        let done = run(&mut desk);
+        let done = desk.store.lock().map_err(Refusal::from).and_then(|()| run(&mut desk));
+        desk.store.unlock()?;
         desk.lock.unlock()?;
         done
     }
@@ -200,7 +203,8 @@ impl Service {
     /// # Errors
     /// [`Refusal::Store`], [`Refusal::System`].
     pub fn keep(&self, key: &Digest, kept: &Kept) -> Result<(), Refusal> {
-        self.exclusively(|desk| Ok(desk.store.keep(key, kept, self.now_s())?))
+        let kept = Some((*key, kept.clone(), self.now_s()));
+        self.exclusively(|desk| Ok(desk.store.commit(&Batch { kept, ..Batch::default() })?))
     }
 
     /// Issues the next certificate of a wallet and notes it in its row.
@@ -238,48 +242,56 @@ fn lock_file(dir: &Path) -> Result<File, OperatorError> {
     lock.map_err(|source| OperatorError::File { path, source })
 }
 
-/// Audits the operator in `dir` without its keys, also while it serves. Nothing is changed.
+fn open_store(place: &Place) -> Result<Box<dyn Store>, OperatorError> {
+    match store::open(&place.location()?) {
+        Err(StoreError::Empty) => Err(OperatorError::NotAnOperator(place.dir.clone())),
+        opened => Ok(opened?),
+    }
+}
+
+/// Audits the operator at `place` without its keys, also while it serves. Nothing is changed.
 ///
 /// # Errors
 /// [`OperatorError::NotAnOperator`], [`OperatorError::File`], [`OperatorError::Store`], [`OperatorError::Rail`].
-pub fn audit_folder(dir: &Path) -> Result<AuditReport, OperatorError> {
-    let scan = locked_scan(dir)?;
-    Ok(audit(&scan, &SimulatedRail::snapshot(&dir.join("rail.db"))?))
+pub fn audit_place(place: impl Into<Place>) -> Result<AuditReport, OperatorError> {
+    let place = place.into();
+    let scan = locked_scan(&place)?;
+    Ok(audit(&scan, &SimulatedRail::snapshot(&place.dir.join("rail.db"))?))
 }
 
-/// What became of every payment that the operator in `dir` knows, by identifier. Changes nothing.
+/// What became of every payment that the operator at `place` knows, by identifier. Changes nothing.
 ///
 /// # Errors
-/// As [`audit_folder`].
-pub fn reasons_in_folder(dir: &Path) -> Result<BTreeMap<Digest, Reason>, OperatorError> {
-    let scan = locked_scan(dir)?;
+/// As [`audit_place`].
+pub fn reasons_at(place: impl Into<Place>) -> Result<BTreeMap<Digest, Reason>, OperatorError> {
+    let scan = locked_scan(&place.into())?;
     Ok(scan.records.iter().map(|record| (record.id, record.reason())).collect())
 }
 
-fn locked_scan(dir: &Path) -> Result<Scan, OperatorError> {
-    let database = dir.join("operator.db");
-    if !database.is_file() {
-        return Err(OperatorError::NotAnOperator(dir.to_owned()));
-    }
-    let lock = lock_file(dir)?;
+fn locked_scan(place: &Place) -> Result<Scan, OperatorError> {
+    let mut store = open_store(place)?;
+    let lock = lock_file(&place.dir)?;
     let locked = lock.lock();
-    locked.map_err(|source| OperatorError::File { path: dir.join(LOCK_FILE), source })?;
-    Ok(SqliteStore::open(&database)?.scan()?)
+    locked.map_err(|source| OperatorError::File { path: place.dir.join(LOCK_FILE), source })?;
+    store.lock()?;
+    let scan = store.scan();
+    store.unlock()?;
+    Ok(scan?)
 }
 
-fn challenge_secret(store: &SqliteStore) -> Result<[u8; 32], OperatorError> {
-    let missing = OperatorError::Store(crate::store::StoreError::Damaged("setting"));
+fn challenge_secret(store: &dyn Store) -> Result<[u8; 32], OperatorError> {
+    let missing = OperatorError::Store(StoreError::Damaged("setting"));
     let mut secret = [0; 32];
-    match store.settings()?.get("challenge_secret").map(|text| hex::decode_to_slice(text, &mut secret)) {
+    match store.settings()?.get(CHALLENGE_SECRET).map(|text| hex::decode_to_slice(text, &mut secret)) {
         Some(Ok(())) => Ok(secret),
         _ => Err(missing),
     }
 }
 
-fn scheme(store: &SqliteStore, root: &[u8]) -> Result<Scheme, OperatorError> {
+fn scheme(store: &dyn Store, root: &[u8]) -> Result<Scheme, OperatorError> {
     let root = RootCert::from_bytes(root).map_err(OperatorError::Damaged)?;
     let mut anchors = Anchors::new(root).map_err(OperatorError::Damaged)?;
-    let missing = OperatorError::Store(crate::store::StoreError::Damaged("published"));
+    let missing = OperatorError::Store(StoreError::Damaged("published"));
     let (Some(trust), Some(rules)) = (store.newest(ListKind::Trust)?, store.newest(ListKind::Rules)?) else {
         return Err(missing);
     };

@@ -9,7 +9,7 @@ use super::Service;
 use super::enrol::{activation_hash, check_account};
 use crate::domain::wallet::Wallet;
 use crate::error::{Refusal, random};
-use crate::store::Batch;
+use crate::store::{Batch, NewActivation};
 
 /// How long an activation code is good, seconds.
 const ACTIVATION_S: u32 = 86_400;
@@ -48,8 +48,14 @@ impl Service {
         Name::new(name).ok_or(Code::ValueOutOfRange)?;
         let activation_code = hex::encode(random::<10>()?);
         let expires_at_s = self.now_s().saturating_add(ACTIVATION_S);
-        let hash = activation_hash(&activation_code, name);
-        self.exclusively(|desk| Ok(desk.store.add_activation(&hash, psp, account, expires_at_s)?))?;
+        let new = NewActivation {
+            code: activation_hash(&activation_code, name),
+            psp: psp.to_owned(),
+            account: account.to_owned(),
+            until_s: expires_at_s,
+        };
+        let batch = Batch { new_activation: Some(new), ..Batch::default() };
+        self.exclusively(|desk| Ok(desk.store.commit(&batch)?))?;
         Ok(Activation { activation_code, expires_at_s })
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use counterfoil_trust::{Anchors, key_id, open};
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Settlement, Statement};
-use counterfoil_wire::{Amount, Bytes, Code, Digest};
+use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId};
 use rayon::prelude::*;
 
 use super::{Desk, Service};
@@ -16,7 +16,7 @@ use crate::domain::settle::{balance_after, resolve, true_balance};
 use crate::domain::wallet::Wallet;
 use crate::error::Refusal;
 use crate::signatures::{Collected, holding};
-use crate::store::{Answer, Batch};
+use crate::store::{Answer, Asked, Batch};
 
 /// How a statement is judged.
 type Judge = fn(&Anchors, &Reading, WorkingSet, &Rules, u32) -> Judgement;
@@ -49,14 +49,20 @@ impl Service {
         let (opened, own): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
         let mut settled: Vec<Option<Settled>> = Vec::with_capacity(statements.len());
         let mut begun: Vec<(usize, Sealed)> = Vec::new();
-        for (at, (sealed, holds)) in opened.into_iter().zip(holding(&own)).enumerate() {
-            settled.push(match sealed.and_then(|sealed| self.begin(sealed, holds)) {
-                Ok(Begun::Answered(settlement)) => Some(Ok(settlement)),
-                Ok(Begun::New(sealed)) => {
-                    begun.push((at, *sealed));
+        let sealed = opened.into_iter().zip(holding(&own)).map(|(sealed, holds)| {
+            sealed.and_then(|sealed| if holds { Ok(sealed) } else { Err(Code::BadSignature.into()) })
+        });
+        let sealed: Vec<Result<Sealed, Refusal>> = sealed.collect();
+        let asked = self.asked(&sealed);
+        for (at, (sealed, asked)) in sealed.into_iter().zip(asked).enumerate() {
+            settled.push(match (sealed, asked) {
+                (Err(refusal), _) | (_, Err(refusal)) => Some(Err(refusal)),
+                (Ok(_), Ok(Asked::Answered(settlement))) => Some(Ok(settlement)),
+                (Ok(_), Ok(Asked::Stranger)) => Some(Err(Code::UnknownWallet.into())),
+                (Ok(sealed), Ok(Asked::New)) => {
+                    begun.push((at, sealed));
                     None
                 }
-                Err(refusal) => Some(Err(refusal)),
             });
         }
         let anchors = &self.scheme.anchors;
@@ -103,19 +109,29 @@ impl Service {
         (sealed.map_err(Refusal::from), relies_on)
     }
 
-    /// What is known before anything in the statement is looked at: whose it is, and whether it was answered.
-    fn begin(&self, sealed: Sealed, holds: bool) -> Result<Begun, Refusal> {
-        if !holds {
-            return Err(Code::BadSignature.into());
+    /// What is known of each statement before anything in it is looked at: whose it is, and whether it was answered.
+    ///
+    /// By identifier, not by bytes: an issuer's certificate attached on the way, or a second signature, makes no other
+    /// statement, and would look like a rollback.
+    fn asked(&self, sealed: &[Result<Sealed, Refusal>]) -> Vec<Result<Asked, Refusal>> {
+        let named = sealed.iter().map(|sealed| {
+            let sealed = sealed.as_ref().ok()?;
+            Some((key_id(sealed.envelope.signer.key()), sealed.id(&self.scheme.anchors.scheme)))
+        });
+        let named: Vec<Option<(KeyId, Digest)>> = named.collect();
+        let known: Vec<(KeyId, Digest)> = named.iter().flatten().copied().collect();
+        match self.exclusively(|desk| Ok(desk.store.answered(&known)?)) {
+            Ok(told) => {
+                let mut told = told.into_iter();
+                let of = |name: &Option<_>| name.and_then(|_| told.next()).unwrap_or(Asked::Stranger);
+                named.iter().map(of).map(Ok).collect()
+            }
+            Err(refusal) => {
+                // Told to the first; the others are told the same in short.
+                let mut first = Some(refusal);
+                named.iter().map(|_| Err(first.take().unwrap_or(Code::Internal.into()))).collect()
+            }
         }
-        // By identifier, not by bytes: an issuer's certificate attached on the way, or a second signature, makes no other
-        // statement, and would look like a rollback.
-        let (own, message) = (key_id(sealed.envelope.signer.key()), sealed.id(&self.scheme.anchors.scheme));
-        let answered = self.exclusively(|desk| {
-            desk.store.wallet(&own)?.ok_or(Code::UnknownWallet)?;
-            Ok(desk.store.answered(&own, &message)?)
-        })?;
-        Ok(answered.map_or_else(|| Begun::New(Box::new(sealed)), Begun::Answered))
     }
 
     /// Books statements of different wallets together, or where that cannot be, in halves: what stands in the way of one
@@ -150,10 +166,12 @@ impl Service {
     /// have shown.
     fn book(&self, desk: &mut Desk, reads: &[Read]) -> Result<Vec<Vec<u8>>, Refusal> {
         let (now_s, rules): (u32, &Rules) = (self.now_s(), &self.scheme.rules);
-        let mut settlements: Vec<Option<Vec<u8>>> = Vec::with_capacity(reads.len());
-        for read in reads {
-            settlements.push(desk.store.answered(&read.reading.wallet, &read.reading.id)?);
-        }
+        let named: Vec<_> = reads.iter().map(|read| (read.reading.wallet, read.reading.id)).collect();
+        let settlements = desk.store.answered(&named)?.into_iter().map(|asked| match asked {
+            Asked::Answered(settlement) => Some(settlement),
+            Asked::New | Asked::Stranger => None,
+        });
+        let settlements: Vec<Option<Vec<u8>>> = settlements.collect();
         let answered = settlements.iter().map(Option::is_some).collect::<Vec<_>>();
         let fresh = || reads.iter().zip(&answered).filter(|(_, answered)| !**answered).map(|(read, _)| read);
         let needs: Vec<Needs> = fresh().map(|read| needs(&read.reading)).collect();
@@ -243,16 +261,11 @@ impl Service {
             statement: reading.bytes.clone(),
             settlement_id,
             settlement: bytes.clone(),
+            certified: settlement.cert.is_some(),
         });
         set.wallets.insert(reading.wallet, wallet);
         Ok(bytes)
     }
-}
-
-/// Whose statement it is, and whether there is more to do.
-enum Begun {
-    Answered(Vec<u8>),
-    New(Box<Sealed>),
 }
 
 /// Moves what a judgement appends into `batch`; the rows that it changed are left.

@@ -1,17 +1,34 @@
 //! Where the operator's rows are kept: a handful of batch operations, so that an embedded file and a distributed
 //! database can both do them well. Every primary key leads with the bucket of the wallet that a row is about (0 for
 //! what is the whole scheme's), there are no foreign keys, no triggers and no unique index without the bucket.
+//!
+//! | module | noun |
+//! |---|---|
+//! | `location` | which database |
+//! | `sql`, `gather` | the store on any database: what an operation writes and reads |
+//! | `table`, `queries`, `migrations` | tables and statements, in one text for all databases |
+//! | `rows`, `value` | the domain's values as rows |
+//! | `database` | what is asked of a database |
+//! | `sqlite`, `postgres` | the databases |
 
-mod read;
+mod database;
+mod gather;
+mod location;
+mod migrations;
+mod postgres;
+mod queries;
 mod rows;
-mod scan;
-mod schema;
+mod sql;
 mod sqlite;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_wire::proof::SignedHeader;
-use counterfoil_wire::{Amount, Digest, KeyId, PublicKey};
+use counterfoil_wire::{Amount, Digest, KeyId};
 
 use crate::domain::audit::Scan;
 use crate::domain::holding::Rows;
@@ -21,20 +38,61 @@ use crate::domain::reconcile::{Case, Move, Outgoing};
 use crate::domain::record::Record;
 use crate::domain::wallet::Wallet;
 
-pub use sqlite::SqliteStore;
+pub use location::Location;
+use postgres::Postgres;
+use sql::SqlStore;
+use sqlite::Sqlite;
+
+/// The bucket of what is the whole scheme's.
+const SCHEME: u16 = 0;
+
+/// Opens the store at `location`, whose tables are migrated as needed.
+///
+/// # Errors
+/// [`StoreError::Empty`], [`StoreError::TooNew`], [`StoreError::Database`].
+pub fn open(location: &Location) -> Result<Box<dyn Store>, StoreError> {
+    at(location, false)
+}
+
+/// Opens the store at `location`, whose tables are made if there are none.
+///
+/// # Errors
+/// [`StoreError::TooNew`], [`StoreError::Database`].
+pub fn create(location: &Location) -> Result<Box<dyn Store>, StoreError> {
+    at(location, true)
+}
+
+fn at(location: &Location, make: bool) -> Result<Box<dyn Store>, StoreError> {
+    Ok(match location {
+        Location::Sqlite(path) => Box::new(SqlStore(Sqlite::open(path, make)?)),
+        Location::Postgres(address) => Box::new(SqlStore(Postgres::open(address, make)?)),
+    })
+}
 
 /// Why the store did not do what it was asked. Nothing of a batch was written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database said no.
     #[error("the database failed: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(Box<dyn std::error::Error + Send + Sync>),
+    /// No operator's tables are there.
+    #[error("there are no tables of an operator in it")]
+    Empty,
+    /// The tables are of a later version, which took away what this one looks at.
+    #[error("the database is a later version's; run that version")]
+    TooNew,
     /// A row cannot be read back.
     #[error("a row of table {0} is damaged")]
     Damaged(&'static str),
     /// A row that must be new is there, or one that must be there is not.
     #[error("table {0} is not as the operation left it")]
     Unexpected(&'static str),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(Box::new(error))
+    }
 }
 
 /// An answered enrolment or statement. Number 0 is the enrolment.
@@ -56,6 +114,19 @@ pub struct Answer {
     pub settlement_id: Digest,
     /// The settlement.
     pub settlement: Vec<u8>,
+    /// Whether it brings a certificate.
+    pub certified: bool,
+}
+
+/// What is known of a message and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// No wallet has this key.
+    Stranger,
+    /// It was not answered.
+    New,
+    /// It was, with this settlement.
+    Answered(Vec<u8>),
 }
 
 /// Where a fund order stands.
@@ -165,6 +236,31 @@ pub struct Batch {
     pub activation: Option<(Digest, String, String)>,
     /// A status index that is used up, with its issuer (PSP and algorithm).
     pub next_index: Option<(String, String, u32)>,
+    /// Rail transfers that were made: bucket and id.
+    pub moved: Vec<(u16, String)>,
+    /// An answer to keep for an idempotency key, if none is kept for it, and when.
+    pub kept: Option<(Digest, Kept, u32)>,
+    /// An activation that is open from now on.
+    pub new_activation: Option<NewActivation>,
+    /// Images, new or changed.
+    pub images: Vec<ListedImage>,
+    /// PSPs, each with the first status index of each of its issuers (algorithm, index); each must be new.
+    pub psps: Vec<(Psp, Vec<(String, u32)>)>,
+    /// Settings by name.
+    pub settings: Vec<(String, String)>,
+}
+
+/// An activation code, as far as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewActivation {
+    /// Its hash.
+    pub code: Digest,
+    /// The PSP that gave it out.
+    pub psp: String,
+    /// The account that it is for.
+    pub account: String,
+    /// Until when it is good, seconds since 1970.
+    pub until_s: u32,
 }
 
 /// An image of the trusted application on the operator's list.
@@ -200,8 +296,21 @@ pub struct Kept {
     pub body: String,
 }
 
-/// Rows of the operator. One process writes.
+/// Rows of the operator. Operations take turns: between [`Store::lock`] and [`Store::unlock`] nobody else writes, on whichever
+/// machine.
 pub trait Store: Send {
+    /// Waits for its turn.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    fn lock(&mut self) -> Result<(), StoreError>;
+
+    /// Ends its turn.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    fn unlock(&mut self) -> Result<(), StoreError>;
+
     /// Writes all of `batch` or nothing.
     ///
     /// # Errors
@@ -217,8 +326,8 @@ pub trait Store: Send {
     /// The rows that statements need.
     fn gather(&self, needs: &[Needs]) -> Result<Known, StoreError>;
 
-    /// The settlement that answered this message of this wallet: see [`Answer::message`].
-    fn answered(&self, key: &KeyId, message: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
+    /// What is known of messages of wallets: see [`Answer::message`].
+    fn answered(&self, asked: &[(KeyId, Digest)]) -> Result<Vec<Asked>, StoreError>;
 
     /// A fund order.
     fn order(&self, key: &KeyId, number: u32) -> Result<Option<Order>, StoreError>;
@@ -228,9 +337,6 @@ pub trait Store: Send {
 
     /// Rail transfers that were ordered and not made.
     fn pending_moves(&self) -> Result<Vec<Move>, StoreError>;
-
-    /// Marks a rail transfer as made.
-    fn moved(&mut self, bucket: u16, id: &str) -> Result<(), StoreError>;
 
     /// The newest object of a kind.
     fn newest(&self, kind: ListKind) -> Result<Option<Published>, StoreError>;
@@ -259,20 +365,8 @@ pub trait Store: Send {
     /// PSPs by name.
     fn psps(&self) -> Result<Vec<Psp>, StoreError>;
 
-    /// Adds a PSP and the first status index of each of its issuers (algorithm, index).
-    fn add_psp(&mut self, psp: &Psp, issuers: &[(String, u32)]) -> Result<(), StoreError>;
-
     /// The next free status index of an issuer.
     fn next_index(&self, psp: &str, algorithm: &str) -> Result<Option<u32>, StoreError>;
-
-    /// Stores the hash of an activation code.
-    fn add_activation(
-        &mut self,
-        code: &Digest,
-        psp: &str,
-        account: &str,
-        until_s: u32,
-    ) -> Result<(), StoreError>;
 
     /// Whether a code is open for this PSP and account at `now_s`.
     fn activation_open(
@@ -286,26 +380,12 @@ pub trait Store: Send {
     /// Images that were ever listed, oldest first.
     fn images(&self) -> Result<Vec<ListedImage>, StoreError>;
 
-    /// Adds an image, or changes the one with this hash.
-    fn put_image(&mut self, image: &ListedImage) -> Result<(), StoreError>;
-
     /// The answer kept for an idempotency key.
     fn kept(&self, key: &Digest) -> Result<Option<Kept>, StoreError>;
-
-    /// Keeps an answer, if none is kept for this key.
-    fn keep(&mut self, key: &Digest, kept: &Kept, now_s: u32) -> Result<(), StoreError>;
 
     /// Settings by name.
     fn settings(&self) -> Result<BTreeMap<String, String>, StoreError>;
 
-    /// Sets a setting.
-    fn set(&mut self, name: &str, value: &str) -> Result<(), StoreError>;
-
     /// Everything that an audit looks at, at one moment.
     fn scan(&mut self) -> Result<Scan, StoreError>;
-}
-
-/// Bytes of a key as the store keeps them.
-fn key_of(bytes: &[u8], table: &'static str) -> Result<PublicKey, StoreError> {
-    PublicKey::from_slice(bytes).ok_or(StoreError::Damaged(table))
 }

@@ -1,218 +1,356 @@
-//! How rows become values.
+//! How the domain's values become rows, and rows become values: always all columns of a table, in its order.
 
+use counterfoil_rail::Account as RailAccount;
+use counterfoil_trust::sha256;
 use counterfoil_wire::cert::Grade;
 use counterfoil_wire::element::{CounterKind, Tamper};
 use counterfoil_wire::sync::Standing;
-use counterfoil_wire::{Amount, Digest, KeyId};
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Row, params};
+use counterfoil_wire::{Amount, KeyId, PublicKey, Wire};
 
-use super::{StoreError, key_of};
-use crate::domain::bucket;
+use super::value::{Fields, Row, Value};
+use super::{Answer, Issued, ListedImage, Order, OrderState, Published, Revocation, SCHEME, StoreError};
 use crate::domain::element::{Element, Evidence};
+use crate::domain::ledger::{Account, Kind, Posting};
+use crate::domain::reconcile::{Case, Move, Outgoing};
 use crate::domain::record::Record;
 use crate::domain::wallet::Wallet;
 
-/// A wire value as SQLite keeps it: 32 bytes as a blob, an amount as an integer.
-pub(super) struct Sql<T>(pub(super) T);
-
-impl FromSql for Sql<KeyId> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        <[u8; 32]>::column_result(value).map(|bytes| Self(KeyId(bytes)))
-    }
-}
-
-impl FromSql for Sql<Digest> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        <[u8; 32]>::column_result(value).map(|bytes| Self(Digest(bytes)))
-    }
-}
-
-impl FromSql for Sql<Amount> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let minor = value.as_i64()?;
-        let amount = u64::try_from(minor).ok().and_then(Amount::new);
-        amount.map(Self).ok_or(FromSqlError::OutOfRange(minor))
-    }
-}
-
-impl ToSql for Sql<Amount> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        // An amount is below 2^53.
-        Ok(ToSqlOutput::from(i64::try_from(self.0.minor()).unwrap_or(i64::MAX)))
-    }
-}
-
-pub(super) fn amount(row: &Row<'_>, column: &str) -> rusqlite::Result<Amount> {
-    row.get::<_, Sql<Amount>>(column).map(|value| value.0)
-}
-
-pub(super) fn digest(row: &Row<'_>, column: &str) -> rusqlite::Result<Digest> {
-    row.get::<_, Sql<Digest>>(column).map(|value| value.0)
-}
-
-pub(super) fn key_id(row: &Row<'_>, column: &str) -> rusqlite::Result<KeyId> {
-    row.get::<_, Sql<KeyId>>(column).map(|value| value.0)
-}
-
-pub(super) const WALLET: &str = "select * from wallet where bucket = ?1 and id = ?2";
-
-pub(super) const PUT_WALLET: &str = "insert into wallet values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-    ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29,
-    ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40)
-    on conflict (bucket, id) do update set spent = excluded.spent, acked_seq = excluded.acked_seq,
-    acked = excluded.acked, claimed = excluded.claimed, funding_applied = excluded.funding_applied,
-    funding_total = excluded.funding_total, order_no = excluded.order_no, shadow = excluded.shadow,
-    loss = excluded.loss, loss_no = excluded.loss_no, liable = excluded.liable, suspended = excluded.suspended,
-    revoked = excluded.revoked, pin_unblock = excluded.pin_unblock, cert_from_s = excluded.cert_from_s,
-    cert_until_s = excluded.cert_until_s, synced_at_s = excluded.synced_at_s,
-    closed_below = excluded.closed_below, closed_before_s = excluded.closed_before_s, returned = excluded.returned,
-    paid_out = excluded.paid_out, closed_at_s = excluded.closed_at_s, closed_out = excluded.closed_out,
-    closed_out_no = excluded.closed_out_no, tamper = excluded.tamper, tamper_at_s = excluded.tamper_at_s,
-    lowered = excluded.lowered";
-
-pub(super) fn put_wallet(statement: &mut rusqlite::Statement<'_>, wallet: &Wallet) -> Result<(), StoreError> {
+pub(super) fn put_wallet(wallet: &Wallet) -> Result<Vec<Value<'_>>, StoreError> {
     let returned: Vec<(u32, u64)> =
         wallet.returned.iter().map(|(seq, amount)| (*seq, amount.minor())).collect();
     let returned = serde_json::to_string(&returned).map_err(|_| StoreError::Damaged("wallet"))?;
-    statement.execute(params![
-        bucket(&wallet.id),
-        wallet.id.0,
-        wallet.key.as_bytes(),
-        wallet.psp,
-        wallet.account,
-        wallet.name,
-        wallet.grade.number(),
-        wallet.status_index,
-        Sql(wallet.spent),
-        wallet.acked_seq,
-        wallet.acked.0,
-        Sql(wallet.claimed),
-        Sql(wallet.funding_applied),
-        Sql(wallet.funding_total),
-        wallet.order_no,
-        wallet.shadow,
-        i64::try_from(wallet.loss).unwrap_or(i64::MAX),
-        wallet.loss_no,
-        wallet.liable,
-        wallet.standing == Standing::Suspended,
-        wallet.revoked,
-        wallet.pin_unblock,
-        wallet.cert_from_s,
-        wallet.cert_until_s,
-        wallet.synced_at_s,
-        wallet.closed_below,
-        wallet.closed_before_s,
-        returned,
-        Sql(wallet.paid_out),
-        wallet.closed_at_s,
-        Sql(wallet.closed_out),
-        wallet.closed_out_no,
-        wallet.element.image.0,
-        wallet.element.image_version,
-        wallet.element.application.0,
-        wallet.element.counter.number(),
-        wallet.element.evidence as u8,
-        wallet.tamper.map(Tamper::number),
-        wallet.tamper_at_s,
-        wallet.lowered,
-    ])?;
-    Ok(())
+    Ok(vec![
+        Value::bucket(&wallet.id),
+        (&wallet.id).into(),
+        wallet.key.as_bytes().into(),
+        (&wallet.psp).into(),
+        (&wallet.account).into(),
+        (&wallet.name).into(),
+        wallet.grade.number().into(),
+        wallet.status_index.into(),
+        wallet.spent.into(),
+        wallet.acked_seq.into(),
+        (&wallet.acked).into(),
+        wallet.claimed.into(),
+        wallet.funding_applied.into(),
+        wallet.funding_total.into(),
+        wallet.order_no.into(),
+        wallet.shadow.into(),
+        Value::count(wallet.loss),
+        wallet.loss_no.into(),
+        Value::optional(wallet.liable.as_ref()),
+        (wallet.standing == Standing::Suspended).into(),
+        wallet.revoked.into(),
+        wallet.pin_unblock.into(),
+        wallet.cert_from_s.into(),
+        wallet.cert_until_s.into(),
+        wallet.synced_at_s.into(),
+        wallet.closed_below.into(),
+        wallet.closed_before_s.into(),
+        returned.into(),
+        wallet.paid_out.into(),
+        wallet.closed_at_s.into(),
+        wallet.closed_out.into(),
+        wallet.closed_out_no.into(),
+        (&wallet.element.image).into(),
+        wallet.element.image_version.into(),
+        (&wallet.element.application).into(),
+        wallet.element.counter.number().into(),
+        (wallet.element.evidence as u8).into(),
+        Value::optional(wallet.tamper.map(Tamper::number)),
+        wallet.tamper_at_s.into(),
+        wallet.lowered.into(),
+    ])
 }
 
-pub(super) fn wallet(row: &Row<'_>) -> Result<Wallet, StoreError> {
-    let damaged = || StoreError::Damaged("wallet");
-    let returned: Vec<(u32, u64)> =
-        serde_json::from_str(&row.get::<_, String>("returned")?).map_err(|_| damaged())?;
-    let returned = returned.into_iter().map(|(seq, minor)| Some((seq, Amount::new(minor)?)));
-    let suspended: bool = row.get("suspended")?;
+pub(super) fn wallet(row: Row) -> Result<Wallet, StoreError> {
+    let mut row = Fields::new("wallet", row);
+    row.skip()?;
+    let id = row.key_id()?;
+    let key = PublicKey::from_slice(&row.bytes()?).ok_or_else(|| row.damaged())?;
+    let (psp, account, name) = (row.text()?, row.text()?, row.text()?);
+    let grade = Grade::from_number(row.int()?).ok_or_else(|| row.damaged())?;
+    // A literal's fields are evaluated as they are written: in the order of the columns.
     Ok(Wallet {
-        id: key_id(row, "id")?,
-        key: key_of(&row.get::<_, Vec<u8>>("key")?, "wallet")?,
-        psp: row.get("psp")?,
-        account: row.get("account")?,
-        name: row.get("name")?,
-        grade: Grade::from_number(u64::from(row.get::<_, u16>("grade")?)).ok_or_else(damaged)?,
-        status_index: row.get("status_index")?,
-        spent: amount(row, "spent")?,
-        acked_seq: row.get("acked_seq")?,
-        acked: digest(row, "acked")?,
-        claimed: amount(row, "claimed")?,
-        funding_applied: amount(row, "funding_applied")?,
-        funding_total: amount(row, "funding_total")?,
-        order_no: row.get("order_no")?,
-        shadow: row.get("shadow")?,
-        loss: u64::try_from(row.get::<_, i64>("loss")?).map_err(|_| damaged())?,
-        loss_no: row.get("loss_no")?,
-        liable: row.get("liable")?,
-        standing: if suspended { Standing::Suspended } else { Standing::Good },
-        revoked: row.get("revoked")?,
-        pin_unblock: row.get("pin_unblock")?,
-        cert_from_s: row.get("cert_from_s")?,
-        cert_until_s: row.get("cert_until_s")?,
-        synced_at_s: row.get("synced_at_s")?,
-        closed_below: row.get("closed_below")?,
-        closed_before_s: row.get("closed_before_s")?,
-        returned: returned.collect::<Option<_>>().ok_or_else(damaged)?,
-        paid_out: amount(row, "paid_out")?,
-        closed_at_s: row.get("closed_at_s")?,
-        closed_out: amount(row, "closed_out")?,
-        closed_out_no: row.get("closed_out_no")?,
-        element: element(row)?,
-        tamper: match row.get::<_, Option<u32>>("tamper")? {
-            Some(number) => Some(Tamper::from_number(number.into()).ok_or_else(damaged)?),
+        id,
+        key,
+        psp,
+        account,
+        name,
+        grade,
+        status_index: row.int()?,
+        spent: row.amount()?,
+        acked_seq: row.int()?,
+        acked: row.digest()?,
+        claimed: row.amount()?,
+        funding_applied: row.amount()?,
+        funding_total: row.amount()?,
+        order_no: row.int()?,
+        shadow: row.int()?,
+        loss: row.int()?,
+        loss_no: row.int()?,
+        liable: row.optional_text()?,
+        standing: if row.flag()? { Standing::Suspended } else { Standing::Good },
+        revoked: row.flag()?,
+        pin_unblock: row.flag()?,
+        cert_from_s: row.int()?,
+        cert_until_s: row.int()?,
+        synced_at_s: row.int()?,
+        closed_below: row.int()?,
+        closed_before_s: row.int()?,
+        returned: returned(&row.text()?).ok_or_else(|| row.damaged())?,
+        paid_out: row.amount()?,
+        closed_at_s: row.int()?,
+        closed_out: row.amount()?,
+        closed_out_no: row.int()?,
+        element: element(&mut row)?,
+        tamper: match row.optional_int()? {
+            Some(number) => Some(Tamper::from_number(number).ok_or_else(|| row.damaged())?),
             None => None,
         },
-        tamper_at_s: row.get("tamper_at_s")?,
-        lowered: row.get("lowered")?,
+        tamper_at_s: row.int()?,
+        lowered: row.flag()?,
     })
 }
 
-fn element(row: &Row<'_>) -> Result<Element, StoreError> {
-    let damaged = || StoreError::Damaged("wallet");
+fn returned(text: &str) -> Option<Vec<(u32, Amount)>> {
+    let returned: Vec<(u32, u64)> = serde_json::from_str(text).ok()?;
+    returned.into_iter().map(|(seq, minor)| Some((seq, Amount::new(minor)?))).collect()
+}
+
+fn element(row: &mut Fields) -> Result<Element, StoreError> {
     Ok(Element {
-        image: digest(row, "image")?,
-        image_version: row.get("image_version")?,
-        application: digest(row, "application")?,
-        counter: CounterKind::from_number(row.get::<_, u32>("counter")?.into()).ok_or_else(damaged)?,
-        evidence: Evidence::from_number(row.get("evidence")?).ok_or_else(damaged)?,
+        image: row.digest()?,
+        image_version: row.int()?,
+        application: row.digest()?,
+        counter: CounterKind::from_number(row.int()?).ok_or_else(|| row.damaged())?,
+        evidence: Evidence::from_number(row.int()?).ok_or_else(|| row.damaged())?,
     })
 }
 
-pub(super) const PUT_RECORD: &str =
-    "insert into record values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-    on conflict (bucket, payer, payer_seq, id) do update set bits = excluded.bits";
-
-pub(super) fn put_record(statement: &mut rusqlite::Statement<'_>, record: &Record) -> Result<(), StoreError> {
-    statement.execute(params![
-        bucket(&record.payer),
-        record.payer.0,
-        record.payer_seq,
-        record.id.0,
-        record.payee.0,
-        record.request_no,
-        Sql(record.amount),
-        Sql(record.spent),
-        record.payer_until_s,
-        record.bits,
-        record.first_seen_s,
-        record.payment,
-    ])?;
-    Ok(())
+pub(super) fn put_record(record: &Record) -> Vec<Value<'_>> {
+    vec![
+        Value::bucket(&record.payer),
+        (&record.payer).into(),
+        record.payer_seq.into(),
+        (&record.id).into(),
+        (&record.payee).into(),
+        record.request_no.into(),
+        record.amount.into(),
+        record.spent.into(),
+        record.payer_until_s.into(),
+        record.bits.into(),
+        record.first_seen_s.into(),
+        (&record.payment).into(),
+    ]
 }
 
-pub(super) fn record(row: &Row<'_>) -> Result<Record, StoreError> {
+pub(super) fn record(row: Row) -> Result<Record, StoreError> {
+    let mut row = Fields::new("record", row);
+    row.skip()?;
+    let (payer, payer_seq, id, payee) = (row.key_id()?, row.int()?, row.digest()?, row.key_id()?);
     Ok(Record {
-        id: digest(row, "id")?,
-        payer: key_id(row, "payer")?,
-        payer_seq: row.get("payer_seq")?,
-        payee: key_id(row, "payee")?,
-        request_no: row.get("request_no")?,
-        amount: amount(row, "amount")?,
-        spent: amount(row, "spent")?,
-        payer_until_s: row.get("payer_until_s")?,
-        bits: row.get("bits")?,
-        first_seen_s: row.get("first_seen_s")?,
-        payment: row.get("payment")?,
+        id,
+        payer,
+        payer_seq,
+        payee,
+        request_no: row.int()?,
+        amount: row.amount()?,
+        spent: row.amount()?,
+        payer_until_s: row.int()?,
+        bits: row.int()?,
+        first_seen_s: row.int()?,
+        payment: row.bytes()?,
+    })
+}
+
+/// An account in a ledger row: a byte for its kind, and what tells it from others of its kind.
+pub(super) fn account_bytes(account: &Account) -> Vec<u8> {
+    match account {
+        Account::Float => vec![1],
+        Account::Loss => vec![2],
+        Account::Clearing(bucket) => [&[3], &bucket.to_be_bytes()[..]].concat(),
+        Account::Offline(key) => [&[4], &key.0[..]].concat(),
+    }
+}
+
+fn account(bytes: &[u8]) -> Option<Account> {
+    match bytes.split_first()? {
+        (1, []) => Some(Account::Float),
+        (2, []) => Some(Account::Loss),
+        (3, bucket) => Some(Account::Clearing(u16::from_be_bytes(bucket.try_into().ok()?))),
+        (4, key) => Some(Account::Offline(KeyId(key.try_into().ok()?))),
+        _ => None,
+    }
+}
+
+pub(super) fn put_posting(posting: &Posting) -> Vec<Value<'_>> {
+    vec![
+        posting.bucket.into(),
+        (posting.kind as u8).into(),
+        (&posting.reference).into(),
+        account_bytes(&posting.debit).into(),
+        account_bytes(&posting.credit).into(),
+        posting.amount.into(),
+    ]
+}
+
+pub(super) fn posting(row: Row) -> Result<Posting, StoreError> {
+    let mut row = Fields::new("ledger", row);
+    Ok(Posting {
+        bucket: row.int()?,
+        kind: Kind::from_number(row.int()?).ok_or_else(|| row.damaged())?,
+        reference: row.digest()?,
+        debit: account(&row.bytes()?).ok_or_else(|| row.damaged())?,
+        credit: account(&row.bytes()?).ok_or_else(|| row.damaged())?,
+        amount: row.amount()?,
+    })
+}
+
+pub(super) fn put_outgoing(message: &Outgoing) -> Vec<Value<'_>> {
+    // Payer's step and payee's step are written together here, so every message is delivered when it is written.
+    vec![message.bucket.into(), (&message.payment).into(), message.kind.into(), true.into()]
+}
+
+pub(super) fn put_move(order: &Move) -> Vec<Value<'_>> {
+    let (from, to) = (&order.from, &order.to);
+    vec![
+        order.bucket.into(),
+        (&order.id).into(),
+        (&from.psp).into(),
+        (&from.account).into(),
+        (&to.psp).into(),
+        (&to.account).into(),
+        order.amount.into(),
+        false.into(),
+    ]
+}
+
+pub(super) fn rail_move(row: Row) -> Result<Move, StoreError> {
+    let mut row = Fields::new("rail_move", row);
+    Ok(Move {
+        bucket: row.int()?,
+        id: row.text()?,
+        from: RailAccount { psp: row.text()?, account: row.text()? },
+        to: RailAccount { psp: row.text()?, account: row.text()? },
+        amount: row.amount()?,
+    })
+}
+
+pub(super) fn put_case((case, opened_at_s): &(Case, u32)) -> Vec<Value<'_>> {
+    vec![
+        Value::bucket(&case.key),
+        (&case.key).into(),
+        (case.reason as u8).into(),
+        sha256(&case.evidence).0.to_vec().into(),
+        (&case.evidence).into(),
+        (*opened_at_s).into(),
+    ]
+}
+
+pub(super) fn put_answer(answer: &Answer) -> Vec<Value<'_>> {
+    vec![
+        Value::bucket(&answer.wallet),
+        (&answer.wallet).into(),
+        answer.seq.into(),
+        (&answer.message).into(),
+        (&answer.id).into(),
+        answer.certified.into(),
+        (&answer.settlement_id).into(),
+        Value::optional(answer.signed.as_ref().map(Wire::to_bytes)),
+        (&answer.settlement).into(),
+        (&answer.statement).into(),
+    ]
+}
+
+pub(super) fn put_order(order: &Order) -> Vec<Value<'_>> {
+    vec![
+        Value::bucket(&order.wallet),
+        (&order.wallet).into(),
+        order.number.into(),
+        (&order.digest).into(),
+        order.amount.into(),
+        (order.state as u8).into(),
+    ]
+}
+
+pub(super) fn order(row: Row) -> Result<Order, StoreError> {
+    let mut row = Fields::new("fund_order", row);
+    row.skip()?;
+    Ok(Order {
+        wallet: row.key_id()?,
+        number: row.int()?,
+        digest: row.digest()?,
+        amount: row.amount()?,
+        state: match row.int()? {
+            1 => OrderState::Pending,
+            2 => OrderState::Granted,
+            3 => OrderState::Refused,
+            _ => return Err(row.damaged()),
+        },
+    })
+}
+
+pub(super) fn put_issued(cert: &Issued) -> Vec<Value<'_>> {
+    vec![
+        Value::bucket(&cert.wallet),
+        (&cert.wallet).into(),
+        cert.from_s.into(),
+        cert.until_s.into(),
+        cert.status_index.into(),
+    ]
+}
+
+pub(super) fn put_published(object: &Published) -> Vec<Value<'_>> {
+    vec![
+        SCHEME.into(),
+        (object.kind as u8).into(),
+        object.number.into(),
+        object.issued_at_s.into(),
+        (&object.bytes).into(),
+    ]
+}
+
+pub(super) fn put_revocation(row: &Revocation) -> Vec<Value<'_>> {
+    vec![
+        Value::bucket(&row.wallet),
+        (&row.wallet).into(),
+        row.status_index.into(),
+        row.since_no.into(),
+        row.until_no.into(),
+        row.at_s.into(),
+    ]
+}
+
+pub(super) fn revocation(row: Row) -> Result<Revocation, StoreError> {
+    let mut row = Fields::new("revocation", row);
+    row.skip()?;
+    Ok(Revocation {
+        wallet: row.key_id()?,
+        status_index: row.int()?,
+        since_no: row.int()?,
+        until_no: row.int()?,
+        at_s: row.int()?,
+    })
+}
+
+pub(super) fn put_image(image: &ListedImage) -> Vec<Value<'_>> {
+    vec![
+        SCHEME.into(),
+        (&image.hash).into(),
+        image.version.into(),
+        image.listed_at_s.into(),
+        image.withdrawn_at_s.into(),
+    ]
+}
+
+pub(super) fn image(row: Row) -> Result<ListedImage, StoreError> {
+    let mut row = Fields::new("image", row);
+    row.skip()?;
+    Ok(ListedImage {
+        hash: row.digest()?,
+        version: row.int()?,
+        listed_at_s: row.int()?,
+        withdrawn_at_s: row.int()?,
     })
 }

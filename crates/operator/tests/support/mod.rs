@@ -2,6 +2,7 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::panic, reason = "each test uses its part")]
 
+pub mod database;
 pub mod thief;
 
 use std::cell::RefCell;
@@ -11,7 +12,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use counterfoil_operator::{AuditReport, InitOptions, NewKey, Refusal, Service, init};
+use counterfoil_operator::store;
+use counterfoil_operator::{AuditReport, InitOptions, NewKey, Place, Refusal, Service, init};
 use counterfoil_rail::{Account, SimulatedRail};
 use counterfoil_ta::TrustedApp;
 use counterfoil_ta::api::{Command, Overview, Reply, Response};
@@ -21,6 +23,8 @@ use counterfoil_wire::cert::{Grade, Name};
 use counterfoil_wire::element::{CounterKind, ElementStatement};
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId, Nonce, Reference, Wire};
+
+use database::{Database, Schema};
 
 pub const START_S: u32 = 1_800_000_000;
 
@@ -35,6 +39,9 @@ pub struct World {
     pub service: Service,
     pub clock: Arc<AtomicU32>,
     pub path: PathBuf,
+    pub database: Database,
+    // After the service, whose rows they hold.
+    _rows: Schema,
     _dir: tempfile::TempDir,
 }
 
@@ -48,10 +55,11 @@ impl World {
         let path = dir.path().join("operator");
         let mut options = InitOptions::sandbox(START_S);
         change(&mut options);
-        init(&path, options).unwrap();
+        let database = Database::new(&path);
+        init(Place { dir: path.clone(), database: database.location() }, options).unwrap();
         let clock = Arc::new(AtomicU32::new(START_S));
         let service = open(&path, &clock);
-        Self { service, clock, path, _dir: dir }
+        Self { service, clock, path, _rows: Schema(database.clone()), database, _dir: dir }
     }
 
     /// No sandbox, with one image on its list.
@@ -60,6 +68,12 @@ impl World {
             options.sandbox = false;
             options.images = vec![IMAGE];
         })
+    }
+
+    /// The operator's rows, for whoever writes them without the operator.
+    pub fn store(&self) -> Box<dyn store::Store> {
+        let file = store::Location::Sqlite(self.path.join("operator.db"));
+        store::open(&self.database.location().unwrap_or(file)).unwrap()
     }
 
     /// As after kill -9: everything in memory is gone.

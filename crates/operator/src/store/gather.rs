@@ -1,0 +1,152 @@
+//! Reading the rows that statements need: each kind of row once, for all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use counterfoil_trust::open;
+use counterfoil_wire::proof::SignedHeader;
+use counterfoil_wire::sync::Settlement;
+use counterfoil_wire::{Amount, Digest, KeyId, Wire};
+
+use super::database::Database;
+use super::value::{Fields, Row, Value};
+use super::{StoreError, queries, rows};
+use crate::domain::known::{Journal, Known, Needs};
+use crate::domain::record::bit;
+
+/// Where a payment stands, or could: payer, journal number, and the interval of the gross total.
+type Place = (KeyId, u32, Amount, Amount);
+
+pub(super) fn gather(db: &impl Database, needs: &[Needs]) -> Result<Known, StoreError> {
+    let mut known = Known::default();
+    let places: BTreeSet<Place> = needs.iter().flat_map(|needs| needs.neighbours.iter().copied()).collect();
+    let mut named: BTreeSet<(KeyId, Digest)> =
+        needs.iter().flat_map(|needs| needs.records.iter().copied()).collect();
+    add(&mut known, db, queries::BY_SEQ, places.iter().map(|(payer, seq, ..)| of(payer, [(*seq).into()])))?;
+    neighbours(&mut known, db, &places, &mut named)?;
+    // Payments that the wallets sent and do not know the end of.
+    add(&mut known, db, queries::OPEN_RECORDS, needs.iter().map(|needs| of(&needs.own, [])))?;
+    let named = named.iter().filter(|(_, id)| !known.has_record(id));
+    let named: Vec<_> = named.map(|(payer, id)| of(payer, [id.into()])).collect();
+    add(&mut known, db, queries::BY_ID, named.into_iter())?;
+    for (needs, journal) in needs.iter().zip(journals(db, needs)?) {
+        known.add_journal(needs.own, journal);
+    }
+    let keys: BTreeSet<KeyId> = needs
+        .iter()
+        .flat_map(|needs| needs.wallets.iter().chain([&needs.own]).copied())
+        .chain(known.parties())
+        .collect();
+    for (_, row) in db.select_each(queries::WALLET, &sets(keys.iter().map(|key| of(key, []))))? {
+        known.add_wallet(rows::wallet(row)?);
+    }
+    let keys: Vec<KeyId> = needs
+        .iter()
+        .flat_map(|needs| needs.certs.iter().copied())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    for (at, row) in db.select_each(queries::CERTIFIED, &sets(keys.iter().map(|key| of(key, []))))? {
+        if let (Some(key), Some(cert)) = (keys.get(at), settlement(row)?.cert) {
+            known.add_cert(*key, cert);
+        }
+    }
+    Ok(known)
+}
+
+/// The parameters of a query about a wallet: its bucket, its key, and `more`.
+fn of<'a, const N: usize>(key: &'a KeyId, more: [Value<'a>; N]) -> Vec<Value<'a>> {
+    [Value::bucket(key), key.into()].into_iter().chain(more).collect()
+}
+
+fn sets<'a>(sets: impl Iterator<Item = Vec<Value<'a>>>) -> Vec<Vec<Value<'a>>> {
+    sets.collect()
+}
+
+fn add<'a>(
+    known: &mut Known,
+    db: &impl Database,
+    query: &'static str,
+    of: impl Iterator<Item = Vec<Value<'a>>>,
+) -> Result<(), StoreError> {
+    for (_, row) in db.select_each(query, &sets(of))? {
+        known.add_record(rows::record(row)?);
+    }
+    Ok(())
+}
+
+/// Payments that could conflict with one at one of `places`. Those of which only the identifier is read go into `named`.
+fn neighbours(
+    known: &mut Known,
+    db: &impl Database,
+    places: &BTreeSet<Place>,
+    named: &mut BTreeSet<(KeyId, Digest)>,
+) -> Result<(), StoreError> {
+    let places: Vec<&Place> = places.iter().collect();
+    let asked = places.iter().map(|(payer, _, from, _)| of(payer, [(*from).into()]));
+    let mut found: BTreeMap<usize, Vec<(Digest, bool)>> = BTreeMap::new();
+    for (at, row) in db.select_each(queries::ENDING_AFTER, &sets(asked))? {
+        let mut row = Fields::new("record", row);
+        let (id, amount, spent, bits) = (row.digest()?, row.amount()?, row.amount()?, row.int::<u16>()?);
+        let Some((payer, _, _, to)) = places.get(at).copied() else { continue };
+        // Intervals of payments that are in no conflict are disjoint: the first that begins too late ends the search.
+        let ends = bits & bit::FORKED == 0 && spent.minus_or_zero(amount) >= *to;
+        if !ends {
+            named.insert((*payer, id));
+        }
+        found.entry(at).or_default().push((id, ends));
+    }
+    let unended = found
+        .iter()
+        .filter(|(_, near)| near.len() >= queries::ENDING_AFTER_LIMIT && near.iter().all(|(_, ends)| !ends));
+    let interval = |(payer, _, from, to): &'_ Place| (*payer, *from, *to);
+    let unended: Vec<_> =
+        unended.filter_map(|(at, _)| places.get(*at)).map(|place| interval(place)).collect();
+    let reaching = unended.iter().map(|(payer, from, to)| of(payer, [(*from).into(), (*to).into()]));
+    add(known, db, queries::REACHING_INTO, reaching)?;
+    // Few payers are in any conflict: each is asked for once.
+    let payers: Vec<KeyId> =
+        places.iter().map(|(payer, ..)| *payer).collect::<BTreeSet<_>>().into_iter().collect();
+    let forked = db.select_each(queries::ANY_FORKED, &sets(payers.iter().map(|payer| of(payer, []))))?;
+    let forked: BTreeSet<KeyId> = forked.iter().filter_map(|(at, _)| payers.get(*at).copied()).collect();
+    let near = places.iter().filter(|(payer, ..)| forked.contains(payer));
+    let near: Vec<_> = near.map(|place| interval(place)).collect();
+    add(
+        known,
+        db,
+        queries::FORKED_NEAR,
+        near.iter().map(|(payer, from, to)| of(payer, [(*from).into(), (*to).into()])),
+    )
+}
+
+/// What the statements of each wallet refer to in its journal.
+fn journals(db: &impl Database, needs: &[Needs]) -> Result<Vec<Journal>, StoreError> {
+    let first = || Journal { heads: BTreeSet::from([(0, Digest::NONE)]), ..Journal::default() };
+    let mut journals: Vec<Journal> = needs.iter().map(|_| first()).collect();
+    let asked = needs.iter().map(|needs| of(&needs.own, [needs.heads_from.into()]));
+    for (at, row) in db.select_each(queries::HEADS, &sets(asked))? {
+        let Some(journal) = journals.get_mut(at) else { continue };
+        let mut row = Fields::new("statement", row);
+        journal.heads.insert((row.int()?, row.digest()?));
+        if let Some(signed) = row.optional_bytes()? {
+            journal.statements.push(SignedHeader::from_bytes(&signed).map_err(|_| row.damaged())?);
+        }
+    }
+    let named: Vec<(usize, &KeyId, &Digest)> = needs
+        .iter()
+        .enumerate()
+        .flat_map(|(at, needs)| needs.settlements.iter().map(move |id| (at, &needs.own, id)))
+        .collect();
+    let asked = named.iter().map(|(_, own, id)| of(own, [(*id).into()]));
+    for (at, row) in db.select_each(queries::SETTLEMENT, &sets(asked))? {
+        let Some((at, _, id)) = named.get(at) else { continue };
+        if let Some(journal) = journals.get_mut(*at) {
+            journal.settlements.insert(**id, settlement(row)?);
+        }
+    }
+    Ok(journals)
+}
+
+fn settlement(row: Row) -> Result<Settlement, StoreError> {
+    let mut row = Fields::new("statement", row);
+    open::<Settlement>(&row.bytes()?).map(|opened| opened.body).map_err(|_| row.damaged())
+}

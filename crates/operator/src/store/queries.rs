@@ -1,0 +1,160 @@
+//! Every query, in one text for all databases. The numbers in some are those of `bit` and `OrderState`, written out so that
+//! the index of just these rows is used: 512 is `CLOSED`, 4096 `FORKED`, 96 `CREDITED | RETURNED`, 1 `PAYER` and `Pending`.
+//! `indexed by` is for SQLite, which without statistics takes another one.
+
+macro_rules! record {
+    ($rest:literal) => {
+        concat!(
+            "select bucket, payer, payer_seq, id, payee, request_no, amount, spent, payer_until_s, bits, first_seen_s,
+             payment from record ",
+            $rest
+        )
+    };
+}
+
+macro_rules! wallet {
+    ($rest:literal) => {
+        concat!(
+            "select bucket, id, public_key, psp, account, name, grade, status_index, spent, acked_seq, acked, claimed,
+             funding_applied, funding_total, order_no, shadow, loss, loss_no, liable, suspended, revoked, pin_unblock,
+             cert_from_s, cert_until_s, synced_at_s, closed_below, closed_before_s, returned, paid_out, closed_at_s,
+             closed_out, closed_out_no, image, image_version, application, counter, evidence, tamper, tamper_at_s,
+             lowered from wallet ",
+            $rest
+        )
+    };
+}
+
+pub(super) const WALLET: &str = wallet!("where bucket = $1 and id = $2");
+pub(super) const WALLET_IS_THERE: &str = "select bucket from wallet where bucket = $1 and id = $2";
+pub(super) const WALLETS: &str = wallet!("");
+pub(super) const OVERDUE: &str = wallet!("where shadow < 0 and revoked = 0 and cert_until_s < $1");
+pub(super) const UNLISTED: &str = wallet!(
+    "where revoked = 1 and not exists (select 1 from revocation
+     where revocation.bucket = wallet.bucket and revocation.wallet = wallet.id)"
+);
+pub(super) const CLOSED_WITH_REST: &str = "select id from wallet where closed_at_s > 0 and (shadow <> 0 or exists
+    (select 1 from record where record.bucket = wallet.bucket and record.payer = wallet.id and bits & 97 = 1))";
+
+pub(super) const BY_SEQ: &str = record!("where bucket = $1 and payer = $2 and payer_seq = $3");
+pub(super) const BY_ID: &str = record!("where bucket = $1 and payer = $2 and id = $3");
+pub(super) const OPEN_RECORDS: &str =
+    record!("indexed by record_open where bucket = $1 and payer = $2 and bits & 512 = 0");
+/// The first intervals of gross totals that end after one begins.
+pub(super) const ENDING_AFTER: &str = "select id, amount, spent, bits from record indexed by record_by_spent
+    where bucket = $1 and payer = $2 and spent > $3 order by spent limit 2";
+pub(super) const ENDING_AFTER_LIMIT: usize = 2;
+pub(super) const REACHING_INTO: &str =
+    record!("where bucket = $1 and payer = $2 and spent > $3 and spent - amount < $4");
+pub(super) const ANY_FORKED: &str = "select bucket from record indexed by record_forked
+    where bucket = $1 and payer = $2 and bits & 4096 <> 0 limit 1";
+pub(super) const FORKED_NEAR: &str = record!(
+    "indexed by record_forked where bucket = $1 and payer = $2 and spent > $3 and spent - amount < $4
+     and bits & 4096 <> 0"
+);
+pub(super) const SENT_IN_FLIGHT: &str = record!("where bucket = $1 and payer = $2 and bits & 96 = 0");
+pub(super) const IN_FLIGHT: &str = record!("where payee = $1 and bits & 96 = 0");
+/// Without the evidence.
+pub(super) const RECORDS: &str = "select bucket, payer, payer_seq, id, payee, request_no, amount, spent,
+    payer_until_s, bits, first_seen_s, id from record";
+
+pub(super) const POSTINGS: &str = "select bucket, kind, reference, debit, credit, amount from ledger";
+pub(super) const POSTINGS_OF: &str = "select bucket, kind, reference, debit, credit, amount from ledger
+    where bucket = $1 and (debit = $2 or credit = $2)";
+
+pub(super) const ANSWERED: &str =
+    "select settlement from statement where bucket = $1 and wallet = $2 and message = $3";
+pub(super) const HEADS: &str =
+    "select seq, id, signed from statement where bucket = $1 and wallet = $2 and seq >= $3";
+pub(super) const SETTLEMENT: &str = "select settlement from statement indexed by statement_by_settlement
+    where bucket = $1 and wallet = $2 and settlement_id = $3";
+/// Every certificate was issued in a settlement.
+pub(super) const CERTIFIED: &str = "select settlement from statement where bucket = $1 and wallet = $2
+    and certified = 1 order by seq desc limit 1";
+
+pub(super) const ORDER: &str = "select bucket, wallet, number, digest, amount, state from fund_order
+    where bucket = $1 and wallet = $2 and number = $3";
+pub(super) const PENDING_ORDERS: &str =
+    "select bucket, wallet, number, digest, amount, state from fund_order where state = 1";
+pub(super) const PENDING_MOVES: &str =
+    "select bucket, id, from_psp, from_account, to_psp, to_account, amount from rail_move where done = 0
+    order by bucket, id";
+pub(super) const UNDELIVERED: &str = "select count(*) from outbox where done = 0";
+pub(super) const CASES: &str =
+    "select wallet, reason from misconduct group by wallet, reason order by min(opened_at_s), wallet, reason";
+
+pub(super) const NEWEST: &str =
+    "select number, issued_at_s, bytes from published where bucket = $1 and kind = $2
+    order by number desc limit 1";
+pub(super) const ISSUED_AT: &str =
+    "select issued_at_s from published where bucket = $1 and kind = $2 and number = $3";
+pub(super) const REVOCATIONS: &str =
+    "select bucket, wallet, status_index, since_no, until_no, at_s from revocation order by status_index";
+pub(super) const REVOKED_CERTIFICATES: &str =
+    "select certificate.wallet, certificate.status_index, from_s, until_s, at_s
+    from revocation join certificate
+    on certificate.bucket = revocation.bucket and certificate.wallet = revocation.wallet
+    where revocation.until_no = 0 and until_s >= $1 order by certificate.status_index, from_s";
+
+pub(super) const PSPS: &str = "select name, token from psp where bucket = $1 order by name";
+pub(super) const NEXT_INDEX: &str =
+    "select next_index from issuer where bucket = $1 and psp = $2 and alg = $3";
+pub(super) const ACTIVATION_OPEN: &str = "select bucket from activation where bucket = $1 and code = $2
+    and psp = $3 and account = $4 and until_s >= $5 and used = 0";
+pub(super) const IMAGES: &str = "select bucket, hash, version, listed_at_s, withdrawn_at_s from image
+    where bucket = $1 order by listed_at_s, version, hash";
+pub(super) const KEPT: &str = "select request, status, body from idempotency where bucket = $1 and key = $2";
+pub(super) const SETTINGS: &str = "select name, value from setting where bucket = $1";
+
+pub(super) const USE_ACTIVATION: &str = "update activation set used = 1 where bucket = $1 and code = $2
+    and psp = $3 and account = $4 and used = 0";
+pub(super) const USE_INDEX: &str =
+    "update issuer set next_index = $1 where bucket = $2 and psp = $3 and alg = $4
+    and next_index < $1";
+pub(super) const MOVED: &str = "update rail_move set done = 1 where bucket = $1 and id = $2";
+
+/// All of them, with the index that each must use where its rows are among many.
+#[cfg(test)]
+pub(super) const ALL: &[(&str, Option<&str>)] = &[
+    (WALLET, None),
+    (WALLET_IS_THERE, None),
+    (WALLETS, None),
+    (OVERDUE, Some("wallet_below")),
+    (UNLISTED, Some("wallet_revoked")),
+    (CLOSED_WITH_REST, Some("wallet_closed")),
+    (BY_SEQ, None),
+    (BY_ID, None),
+    (OPEN_RECORDS, Some("record_open")),
+    (ENDING_AFTER, Some("record_by_spent")),
+    (REACHING_INTO, Some("record_by_spent")),
+    (ANY_FORKED, Some("record_forked")),
+    (FORKED_NEAR, Some("record_forked")),
+    (SENT_IN_FLIGHT, None),
+    (IN_FLIGHT, Some("record_in_flight")),
+    (RECORDS, None),
+    (POSTINGS, None),
+    (POSTINGS_OF, None),
+    (ANSWERED, None),
+    (HEADS, None),
+    (SETTLEMENT, Some("statement_by_settlement")),
+    (CERTIFIED, None),
+    (ORDER, None),
+    (PENDING_ORDERS, Some("fund_order_open")),
+    (PENDING_MOVES, Some("rail_move_open")),
+    (UNDELIVERED, None),
+    (NEWEST, None),
+    (ISSUED_AT, None),
+    (PSPS, None),
+    (NEXT_INDEX, None),
+    (ACTIVATION_OPEN, None),
+    (KEPT, None),
+    (SETTINGS, None),
+    (USE_ACTIVATION, None),
+    (USE_INDEX, None),
+    (MOVED, None),
+    // These sort what they find, or group it.
+    (CASES, None),
+    (REVOCATIONS, None),
+    (REVOKED_CERTIFICATES, None),
+    (IMAGES, None),
+];

@@ -1,0 +1,318 @@
+//! The store on any database: which rows an operation writes and reads.
+
+use std::collections::BTreeMap;
+
+use counterfoil_wire::{Digest, KeyId};
+
+use super::database::{Database, Write};
+use super::gather::gather;
+use super::table::{self, Table};
+use super::value::{Fields, Row, Value};
+use super::{
+    Asked, Batch, Issued, Kept, ListKind, ListedImage, Order, Psp, Published, Revocation, SCHEME, Store,
+    StoreError, queries, rows,
+};
+use crate::domain::audit::Scan;
+use crate::domain::holding::{Rows, is_move_of};
+use crate::domain::known::{Known, Needs};
+use crate::domain::ledger::Account;
+use crate::domain::reason::Reason;
+use crate::domain::reconcile::Move;
+use crate::domain::record::Record;
+use crate::domain::wallet::Wallet;
+
+/// The store on the database `D`.
+pub(super) struct SqlStore<D>(pub(super) D);
+
+impl<D: Database> SqlStore<D> {
+    fn select(&self, query: &'static str, parameters: Vec<Value<'_>>) -> Result<Vec<Row>, StoreError> {
+        Ok(self.0.select_each(query, &[parameters])?.into_iter().map(|(_, row)| row).collect())
+    }
+
+    fn all<T>(
+        &self,
+        query: &'static str,
+        parameters: Vec<Value<'_>>,
+        read: fn(Row) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.select(query, parameters)?.into_iter().map(read).collect()
+    }
+
+    fn first<T>(
+        &self,
+        query: &'static str,
+        parameters: Vec<Value<'_>>,
+        read: impl FnOnce(Row) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        self.select(query, parameters)?.into_iter().next().map(read).transpose()
+    }
+}
+
+impl<D: Database> Store for SqlStore<D> {
+    fn lock(&mut self) -> Result<(), StoreError> {
+        self.0.lock()
+    }
+
+    fn unlock(&mut self) -> Result<(), StoreError> {
+        self.0.unlock()
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let mut writes = Vec::new();
+        write_money(batch, &mut writes)?;
+        write_answers(batch, &mut writes);
+        write_lists(batch, &mut writes);
+        write_scheme(batch, &mut writes);
+        writes.retain(|write| !matches!(write, Write::Rows(_, rows) if rows.is_empty()));
+        self.0.write(&writes)
+    }
+
+    fn wallet(&self, key: &KeyId) -> Result<Option<Wallet>, StoreError> {
+        self.first(queries::WALLET, vec![Value::bucket(key), key.into()], rows::wallet)
+    }
+
+    fn gather(&self, needs: &[Needs]) -> Result<Known, StoreError> {
+        gather(&self.0, needs)
+    }
+
+    fn answered(&self, asked: &[(KeyId, Digest)]) -> Result<Vec<Asked>, StoreError> {
+        let mut told: Vec<Asked> = asked.iter().map(|_| Asked::Stranger).collect();
+        let wallets: Vec<_> = asked.iter().map(|(key, _)| vec![Value::bucket(key), key.into()]).collect();
+        for (at, _) in self.0.select_each(queries::WALLET_IS_THERE, &wallets)? {
+            if let Some(told) = told.get_mut(at) {
+                *told = Asked::New;
+            }
+        }
+        let message = |(key, message): &'_ (KeyId, Digest)| {
+            vec![Value::bucket(key), key.0.to_vec().into(), message.0.to_vec().into()]
+        };
+        let messages: Vec<_> = asked.iter().map(message).collect();
+        for (at, row) in self.0.select_each(queries::ANSWERED, &messages)? {
+            if let Some(told) = told.get_mut(at) {
+                *told = Asked::Answered(Fields::new("statement", row).bytes()?);
+            }
+        }
+        Ok(told)
+    }
+
+    fn order(&self, key: &KeyId, number: u32) -> Result<Option<Order>, StoreError> {
+        self.first(queries::ORDER, vec![Value::bucket(key), key.into(), number.into()], rows::order)
+    }
+
+    fn pending_orders(&self) -> Result<Vec<Order>, StoreError> {
+        self.all(queries::PENDING_ORDERS, vec![], rows::order)
+    }
+
+    fn pending_moves(&self) -> Result<Vec<Move>, StoreError> {
+        self.all(queries::PENDING_MOVES, vec![], rows::rail_move)
+    }
+
+    fn newest(&self, kind: ListKind) -> Result<Option<Published>, StoreError> {
+        self.first(queries::NEWEST, vec![SCHEME.into(), (kind as u8).into()], |row| {
+            let mut row = Fields::new("published", row);
+            Ok(Published { kind, number: row.int()?, issued_at_s: row.int()?, bytes: row.bytes()? })
+        })
+    }
+
+    fn issued_at(&self, kind: ListKind, number: u32) -> Result<Option<u32>, StoreError> {
+        let list = vec![SCHEME.into(), (kind as u8).into(), number.into()];
+        self.first(queries::ISSUED_AT, list, |row| Fields::new("published", row).int())
+    }
+
+    fn revocations(&self) -> Result<Vec<Revocation>, StoreError> {
+        self.all(queries::REVOCATIONS, vec![], rows::revocation)
+    }
+
+    fn unlisted(&self) -> Result<Vec<Wallet>, StoreError> {
+        self.all(queries::UNLISTED, vec![], rows::wallet)
+    }
+
+    fn overdue(&self, ended_before_s: u32) -> Result<Vec<Wallet>, StoreError> {
+        self.all(queries::OVERDUE, vec![ended_before_s.into()], rows::wallet)
+    }
+
+    fn closed_with_rest(&self) -> Result<Vec<KeyId>, StoreError> {
+        self.all(queries::CLOSED_WITH_REST, vec![], |row| Fields::new("wallet", row).key_id())
+    }
+
+    fn holding_rows(&self, key: &KeyId) -> Result<Option<Rows>, StoreError> {
+        let Some(wallet) = self.wallet(key)? else { return Ok(None) };
+        let own = || vec![Value::bucket(key), key.into()];
+        // Whatever touches a wallet's account is posted in its own bucket.
+        let account = rows::account_bytes(&Account::Offline(*key));
+        let postings =
+            self.all(queries::POSTINGS_OF, vec![Value::bucket(key), account.into()], rows::posting)?;
+        let mut outgoing = Vec::new();
+        for sent in self.all(queries::SENT_IN_FLIGHT, own(), rows::record)? {
+            let until_s = self.wallet(&sent.payee)?.map_or(0, |payee| payee.cert_until_s);
+            outgoing.push((sent, until_s));
+        }
+        let incoming = self.all(queries::IN_FLIGHT, vec![key.into()], rows::record)?;
+        let orders = self.pending_orders()?.into_iter().filter(|order| order.wallet == *key);
+        let orders = orders.map(|order| (order.number, order.amount)).collect();
+        let moves = self.pending_moves()?.into_iter().filter(|order| is_move_of(order, key)).collect();
+        Ok(Some(Rows { wallet, postings, outgoing, incoming, orders, moves }))
+    }
+
+    fn revoked_certificates(&self, now_s: u32) -> Result<Vec<(Issued, u32)>, StoreError> {
+        self.all(queries::REVOKED_CERTIFICATES, vec![now_s.into()], |row| {
+            let mut row = Fields::new("certificate", row);
+            let issued = Issued {
+                wallet: row.key_id()?,
+                status_index: row.int()?,
+                from_s: row.int()?,
+                until_s: row.int()?,
+            };
+            Ok((issued, row.int()?))
+        })
+    }
+
+    fn psps(&self) -> Result<Vec<Psp>, StoreError> {
+        self.all(queries::PSPS, vec![SCHEME.into()], |row| {
+            let mut row = Fields::new("psp", row);
+            Ok(Psp { name: row.text()?, token: row.digest()? })
+        })
+    }
+
+    fn next_index(&self, psp: &str, algorithm: &str) -> Result<Option<u32>, StoreError> {
+        let issuer = vec![SCHEME.into(), psp.into(), algorithm.into()];
+        self.first(queries::NEXT_INDEX, issuer, |row| Fields::new("issuer", row).int())
+    }
+
+    fn activation_open(
+        &self,
+        code: &Digest,
+        psp: &str,
+        account: &str,
+        now_s: u32,
+    ) -> Result<bool, StoreError> {
+        let activation = vec![SCHEME.into(), code.into(), psp.into(), account.into(), now_s.into()];
+        Ok(!self.select(queries::ACTIVATION_OPEN, activation)?.is_empty())
+    }
+
+    fn images(&self) -> Result<Vec<ListedImage>, StoreError> {
+        self.all(queries::IMAGES, vec![SCHEME.into()], rows::image)
+    }
+
+    fn kept(&self, key: &Digest) -> Result<Option<Kept>, StoreError> {
+        self.first(queries::KEPT, vec![Value::bucket(&KeyId(key.0)), key.into()], |row| {
+            let mut row = Fields::new("idempotency", row);
+            Ok(Kept { request: row.digest()?, status: row.int()?, body: row.text()? })
+        })
+    }
+
+    fn settings(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let pair = |row| {
+            let mut row = Fields::new("setting", row);
+            Ok((row.text()?, row.text()?))
+        };
+        Ok(self.all(queries::SETTINGS, vec![SCHEME.into()], pair)?.into_iter().collect())
+    }
+
+    fn scan(&mut self) -> Result<Scan, StoreError> {
+        let mut scan = Scan::default();
+        let all = [
+            queries::WALLETS,
+            queries::RECORDS,
+            queries::POSTINGS,
+            queries::PENDING_MOVES,
+            queries::PENDING_ORDERS,
+            queries::UNDELIVERED,
+            queries::CASES,
+        ];
+        self.0.visit(&all, &mut |query, row| {
+            match query {
+                0 => scan.wallets.push(rows::wallet(row)?),
+                1 => scan.records.push(Record { payment: Vec::new(), ..rows::record(row)? }),
+                2 => scan.postings.push(rows::posting(row)?),
+                3 => scan.pending_moves.push(rows::rail_move(row)?),
+                4 => scan.pending_orders.push(rows::order(row)?.amount.minor()),
+                5 => scan.undelivered = Fields::new("outbox", row).int()?,
+                _ => {
+                    let mut row = Fields::new("misconduct", row);
+                    let key = row.key_id()?;
+                    scan.cases.push((key, Reason::from_number(row.int()?).ok_or_else(|| row.damaged())?));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(scan)
+    }
+}
+
+fn each<'a, T>(
+    table: &'static Table,
+    values: impl IntoIterator<Item = &'a T>,
+    put: fn(&'a T) -> Vec<Value<'a>>,
+) -> Write<'a> {
+    Write::Rows(table, values.into_iter().map(put).collect())
+}
+
+fn write_money<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) -> Result<(), StoreError> {
+    let wallets = batch.wallets.iter().map(rows::put_wallet).collect::<Result<_, _>>()?;
+    writes.push(Write::Rows(&table::WALLET, wallets));
+    writes.push(each(&table::RECORD, &batch.records, rows::put_record));
+    writes.push(each(&table::LEDGER, &batch.postings, rows::put_posting));
+    writes.push(each(&table::RAIL_MOVE, &batch.moves, rows::put_move));
+    writes.push(each(&table::OUTBOX, &batch.outbox, rows::put_outgoing));
+    writes.push(each(&table::FUND_ORDER, &batch.order, rows::put_order));
+    for (bucket, id) in &batch.moved {
+        writes.push(Write::One(&table::RAIL_MOVE, queries::MOVED, vec![(*bucket).into(), id.into()]));
+    }
+    Ok(())
+}
+
+fn write_answers<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) {
+    writes.push(each(&table::MISCONDUCT, &batch.cases, rows::put_case));
+    writes.push(each(&table::STATEMENT, &batch.answers, rows::put_answer));
+    if let Some((key, kept, kept_at_s)) = &batch.kept {
+        let row = vec![
+            Value::bucket(&KeyId(key.0)),
+            key.into(),
+            (&kept.request).into(),
+            kept.status.into(),
+            (&kept.body).into(),
+            (*kept_at_s).into(),
+        ];
+        writes.push(Write::Rows(&table::IDEMPOTENCY, vec![row]));
+    }
+}
+
+fn write_lists<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) {
+    writes.push(each(&table::CERTIFICATE, &batch.issued, rows::put_issued));
+    writes.push(each(&table::PUBLISHED, &batch.published, rows::put_published));
+    writes.push(each(&table::REVOCATION, &batch.revocations, rows::put_revocation));
+    if let Some((code, psp, account)) = &batch.activation {
+        let activation = vec![SCHEME.into(), code.into(), psp.into(), account.into()];
+        writes.push(Write::One(&table::ACTIVATION, queries::USE_ACTIVATION, activation));
+    }
+    if let Some((psp, algorithm, next)) = &batch.next_index {
+        let index = vec![(*next).into(), SCHEME.into(), psp.into(), algorithm.into()];
+        writes.push(Write::One(&table::ISSUER, queries::USE_INDEX, index));
+    }
+}
+
+fn write_scheme<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) {
+    let pair = |(name, value): &'a (String, String)| vec![SCHEME.into(), name.into(), value.into()];
+    writes.push(Write::Rows(&table::SETTING, batch.settings.iter().map(pair).collect()));
+    writes.push(each(&table::IMAGE, &batch.images, rows::put_image));
+    for (psp, issuers) in &batch.psps {
+        let row = vec![SCHEME.into(), (&psp.name).into(), (&psp.token).into()];
+        writes.push(Write::Rows(&table::PSP, vec![row]));
+        let issuer = |(algorithm, first): &'a (String, u32)| {
+            vec![SCHEME.into(), (&psp.name).into(), algorithm.into(), (*first).into()]
+        };
+        writes.push(Write::Rows(&table::ISSUER, issuers.iter().map(issuer).collect()));
+    }
+    if let Some(new) = &batch.new_activation {
+        let row = vec![
+            SCHEME.into(),
+            (&new.code).into(),
+            (&new.psp).into(),
+            (&new.account).into(),
+            new.until_s.into(),
+            false.into(),
+        ];
+        writes.push(Write::Rows(&table::ACTIVATION, vec![row]));
+    }
+}
