@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use counterfoil_operator::domain::journal::read;
-use counterfoil_operator::signatures::{Collected, all_hold_strictly};
+use counterfoil_operator::signatures::{Collected, Seen, all_hold_strictly};
 use counterfoil_operator::{InitOptions, Service, init};
 use counterfoil_trust::open;
 use counterfoil_vectors::fixed::START_S;
@@ -158,14 +158,14 @@ fn settle(service: &Service, statements: &Statements, output: &Output) -> Result
 fn verify(service: &Service, statements: &Statements, output: &Output) -> Result<Duration> {
     let progress = output.progress("signatures alone", statements.wallets);
     let anchors = &service.scheme().anchors;
-    let mut seen = HashSet::new();
+    let (seen, mut names) = (Seen::new()?, HashSet::new());
     let mut took = Duration::ZERO;
     for (at, bytes) in statements.read()?.enumerate() {
         let mut relies_on = Collected::default();
         let sealed = open::<Statement>(&bytes)?;
         sealed.check_signature_by(&mut relies_on, &anchors.scheme)?;
         read(anchors, &mut relies_on, &sealed, &bytes)?;
-        relies_on.keep_new(&mut seen);
+        relies_on.keep_new(&seen, &mut names);
         let start = Instant::now();
         if !all_hold_strictly(&relies_on) {
             bail!("a signature does not hold");

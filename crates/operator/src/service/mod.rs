@@ -31,6 +31,7 @@ use crate::error::{OperatorError, Refusal, random};
 use crate::factory;
 use crate::keys::Keys;
 use crate::place::Place;
+use crate::signatures::Seen;
 use crate::store::{self, Batch, Issued, Kept, ListKind, Store, StoreError};
 
 pub use enrol::NewKey;
@@ -98,6 +99,7 @@ pub struct Service {
     scheme: Arc<Scheme>,
     keys: Arc<Keys>,
     challenges: Challenges,
+    seen: Arc<Seen>,
     desk: Arc<Mutex<Desk>>,
     clock: Clock,
     dir: Arc<PathBuf>,
@@ -123,6 +125,7 @@ impl Service {
             keys: Arc::new(Keys::read(dir, &scheme.psps)?),
             scheme: Arc::new(scheme),
             challenges,
+            seen: Arc::new(Seen::new()?),
             desk: Arc::new(Mutex::new(desk)),
             clock,
             dir: Arc::new(dir.to_owned()),

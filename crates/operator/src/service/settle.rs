@@ -49,7 +49,7 @@ impl Service {
         let (opened, own): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
         let mut settled: Vec<Option<Settled>> = Vec::with_capacity(statements.len());
         let mut begun: Vec<(usize, Sealed)> = Vec::new();
-        let sealed = opened.into_iter().zip(holding(&own)).map(|(sealed, holds)| {
+        let sealed = opened.into_iter().zip(holding(&self.seen, &own)).map(|(sealed, holds)| {
             sealed.and_then(|sealed| if holds { Ok(sealed) } else { Err(Code::BadSignature.into()) })
         });
         let sealed: Vec<Result<Sealed, Refusal>> = sealed.collect();
@@ -76,7 +76,9 @@ impl Service {
             .collect();
         let (reads, relied_on): (Vec<_>, Vec<_>) = reads.into_iter().unzip();
         let mut waiting: Vec<(usize, Read)> = Vec::new();
-        for (((at, sealed), reading), holds) in begun.into_iter().zip(reads).zip(holding(&relied_on)) {
+        for (((at, sealed), reading), holds) in
+            begun.into_iter().zip(reads).zip(holding(&self.seen, &relied_on))
+        {
             let reading = reading.filter(|_| holds);
             let judge: Judge = if reading.is_some() { reconcile } else { refuse };
             let bytes = statements.get(at).copied().unwrap_or_default();

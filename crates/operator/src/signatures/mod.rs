@@ -1,8 +1,12 @@
 //! Signatures of many statements, each checked once, on all cores.
 //!
 //! Payer and payee show the same payment, a wallet the same certificate with every payment of a day. So what is to be checked is
-//! collected while statements are read ([`Collected`]), and then each signature is checked once ([`holding`]): P-256 by a library
-//! that is three times as quick at it as the one that a device uses, within the same strict reading; Ed25519 by the same one.
+//! collected while statements are read ([`Collected`]), and then each signature that was not [seen](Seen) lately is checked once
+//! ([`holding`]): P-256 by a library that is three times as quick at it as the one that a device uses, within the same strict
+//! reading; Ed25519 in batches, with the outcome of the judge that devices use.
+
+mod ed25519;
+mod seen;
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +14,12 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use counterfoil_trust::{Verifier, verify};
 use counterfoil_wire::{Error, PublicKey, Signature};
 use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
+
+use seen::Name;
+pub use seen::Seen;
+
+/// Signatures in a batch: more make each hardly cheaper, and a false one dearer to find.
+const BATCH_MAX: usize = 4096;
 
 /// Half of the order of P-256, rounded down, big-endian: a strict `s` is not above it.
 const P256_HALF_ORDER: [u8; 32] = [
@@ -27,14 +36,6 @@ pub struct Check {
 }
 
 impl Check {
-    /// Tells this check from every other. Keys are of two lengths, so the algorithm goes first: without it the bytes of a check
-    /// under one kind of key could be those of another check under the other, which would be judged by the first.
-    fn name(&self) -> [u8; 32] {
-        let algorithm = self.key.algorithm().name().as_bytes();
-        let parts = [algorithm, self.key.as_bytes(), &self.signature.0, &self.message];
-        parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
-    }
-
     /// Whether it holds, as strictly as [`verify`].
     pub fn holds(&self) -> bool {
         match &self.key {
@@ -62,9 +63,9 @@ impl Verifier for Collected {
 }
 
 impl Collected {
-    /// Leaves out what is in `seen` by its name, and adds the rest to it.
-    pub fn keep_new(&mut self, seen: &mut HashSet<[u8; 32]>) {
-        self.0.retain(|check| seen.insert(check.name()));
+    /// Leaves out what has a name in `names` under the secret of `seen`, and adds the names of the rest.
+    pub fn keep_new(&mut self, seen: &Seen, names: &mut HashSet<[u8; 16]>) {
+        self.0.retain(|check| names.insert(seen.name(check)));
     }
 }
 
@@ -75,17 +76,38 @@ pub fn all_hold_strictly(Collected(checks): &Collected) -> bool {
     checks.par_iter().all(strictly)
 }
 
-/// Which of `statements` rely on nothing but signatures that hold.
-pub fn holding(statements: &[Collected]) -> Vec<bool> {
-    let named: Vec<Vec<([u8; 32], &Check)>> = statements
+/// Which of `statements` rely on nothing but signatures that hold. What held is `seen` from now on.
+pub fn holding(seen: &Seen, statements: &[Collected]) -> Vec<bool> {
+    let named: Vec<Vec<(Name, &Check)>> = statements
         .par_iter()
-        .map(|Collected(checks)| checks.iter().map(|check| (check.name(), check)).collect())
+        .map(|Collected(checks)| checks.iter().map(|check| (seen.name(check), check)).collect())
         .collect();
-    let once: HashMap<[u8; 32], &Check> = named.iter().flatten().copied().collect();
-    let judged: HashMap<[u8; 32], bool> =
-        once.into_par_iter().map(|(name, check)| (name, check.holds())).collect();
-    let holds = |(name, _): &([u8; 32], &Check)| judged.get(name).copied().unwrap_or(false);
-    named.iter().map(|checks| checks.iter().all(holds)).collect()
+    let mut good = seen.of(named.iter().flatten().map(|(name, _)| name));
+    let new: HashMap<Name, &Check> =
+        named.iter().flatten().filter(|(name, _)| !good.contains(name)).copied().collect();
+    let held = judge(new.into_iter().collect());
+    seen.add(held.iter().copied());
+    good.extend(held);
+    named.iter().map(|checks| checks.iter().all(|(name, _)| good.contains(name))).collect()
+}
+
+/// The names of those that hold: Ed25519 in large batches, one or more for each core, P-256 one by one.
+fn judge(checks: Vec<(Name, &Check)>) -> Vec<Name> {
+    let (p256, ed25519): (Vec<_>, Vec<_>) =
+        checks.into_iter().partition(|(_, check)| matches!(check.key, PublicKey::P256(_)));
+    let mut held: Vec<Name> =
+        p256.into_par_iter().filter(|(_, check)| check.holds()).map(|(name, _)| name).collect();
+    let batch = ed25519.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH_MAX);
+    held.par_extend(ed25519.par_chunks(batch).flat_map_iter(|chunk| {
+        let checks: Vec<&Check> = chunk.iter().map(|(_, check)| *check).collect();
+        let names = chunk.iter().map(|(name, _)| *name);
+        names
+            .zip(ed25519::hold(&checks))
+            .filter(|(_, holds)| *holds)
+            .map(|(name, _)| name)
+            .collect::<Vec<_>>()
+    }));
+    held
 }
 
 #[cfg(test)]
@@ -165,9 +187,10 @@ mod tests {
             message: bytes[96..].to_vec(),
         };
         let of = |check: &Check| Collected(vec![check.clone()]);
-        assert_ne!(es256.name(), eddsa.name());
-        assert_eq!(holding(&[of(&es256), of(&eddsa)]), [true, false]);
-        assert_eq!(holding(&[of(&eddsa), of(&es256)]), [false, true]);
+        let seen = Seen::new().unwrap();
+        assert_ne!(seen.name(&es256), seen.name(&eddsa));
+        assert_eq!(holding(&seen, &[of(&es256), of(&eddsa)]), [true, false]);
+        assert_eq!(holding(&seen, &[of(&eddsa), of(&es256)]), [false, true]);
     }
 
     #[test]
@@ -177,10 +200,12 @@ mod tests {
         let other = check(Algorithm::Es256, 2, b"other");
         let bad = Check { message: b"altered".to_vec(), ..other.clone() };
         let mixed = Collected(vec![good.clone(), bad.clone()]);
-        assert_eq!(
-            holding(&[of(&good), of(&bad), mixed, of(&other), of(&good)]),
-            [true, false, false, true, true]
-        );
-        assert_eq!(holding(&[Collected::default()]), [true]);
+        let seen = Seen::new().unwrap();
+        let all = [of(&good), of(&bad), mixed, of(&other), of(&good)];
+        // The second time what held is known, and what did not is checked again.
+        for _ in 0..2 {
+            assert_eq!(holding(&seen, &all), [true, false, false, true, true]);
+        }
+        assert_eq!(holding(&seen, &[Collected::default()]), [true]);
     }
 }
