@@ -381,7 +381,7 @@ fn fund(book: &mut Book, key: KeyId, order: &FundOrder) {
     wallet.shadow += i64::try_from(order.amount.minor()).expect("a small amount");
     book.orders.insert((key, order.number), order.amount);
     book.postings.insert(Posting {
-        bucket: bucket(&key),
+        wallet: key,
         kind: Kind::Fund,
         reference: sha256(format!("fund:{key}:{}", order.number).as_bytes()),
         debit: Account::Float,

@@ -129,8 +129,7 @@ fn an_audit_finds_what_was_done_to_the_books() {
         "update wallet set shadow = shadow + 1",
         "update record set bits = bits & ~32",
         "delete from record",
-        "insert into outbox values (1, x'00', 3, 0)",
-        "insert into ledger values (5, 1, x'00000000000000000000000000000000000000000000000000000000000000ff',
+        "insert into ledger values (5, x'00000000000000000000000000000000000000000000000000000000000000ff', 1, x'00000000000000000000000000000000000000000000000000000000000000ff',
          x'01', x'0400000000000000000000000000000000000000000000000000000000000000ff', 5)",
     ];
     for tamper in tampers {

@@ -480,7 +480,7 @@ fn an_audit_finds_what_was_done_to_a_closed_wallet() {
         "update wallet set revoked = 0 where closed_at_s > 0",
         "update wallet set closed_at_s = 0 where closed_at_s > 0",
         "delete from ledger where kind = 11",
-        "insert into ledger select bucket, kind, randomblob(32), debit, credit, amount from ledger where kind = 11",
+        "insert into ledger select bucket, wallet, kind, randomblob(32), debit, credit, amount from ledger where kind = 11",
     ];
     for tamper in tampers {
         let world = World::new();

@@ -34,7 +34,6 @@ use counterfoil_wire::cert::Grade;
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Outcome, Standing};
 
-use super::bucket;
 use super::ledger::Kind;
 use super::reconcile::{Desk, Judgement, WorkingSet};
 use super::record::Event;
@@ -84,7 +83,7 @@ pub fn close_out(anchors: &Anchors, own: KeyId, set: WorkingSet, rules: &Rules, 
     for resolution in resolve(&wallet, &mut desk.out.set, rules, now_s) {
         if resolution.outcome == Outcome::Refunded {
             // Refused only for what is back already.
-            let _ = desk.happened(resolution.payment, Event::RefundBooked, bucket(&own));
+            let _ = desk.happened(resolution.payment, Event::RefundBooked);
         }
     }
     desk.losses();
@@ -342,14 +341,7 @@ mod tests {
                 world.at_desk(|desk| {
                     let (debit, credit) = (Account::Float, Account::Offline(LOST));
                     let amount = minor(amount);
-                    desk.post(Posting {
-                        bucket: bucket(&LOST),
-                        kind: Kind::Fund,
-                        reference,
-                        debit,
-                        credit,
-                        amount,
-                    });
+                    desk.post(Posting { wallet: LOST, kind: Kind::Fund, reference, debit, credit, amount });
                 });
             }
             Step::Claim(number) | Step::Tell(number) => {
@@ -360,12 +352,12 @@ mod tests {
                 sent.told |= !claims;
                 sent.taken |= claims;
                 let event = if claims { Event::Taken } else { Event::Sent };
-                world.at_desk(|desk| drop(desk.happened(id, event, bucket(&LOST))));
+                world.at_desk(|desk| drop(desk.happened(id, event)));
             }
             Step::Receive(number) => {
                 let id = world.record(number, amount_of(number), OTHER, LOST);
                 model.received.insert(number, i128::from(amount_of(number)));
-                world.at_desk(|desk| drop(desk.happened(id, Event::ReceiptShown, bucket(&OTHER))));
+                world.at_desk(|desk| drop(desk.happened(id, Event::ReceiptShown)));
             }
             Step::Close => drop(close(world.set.wallets.get_mut(&LOST).unwrap(), world.now_s)),
             Step::Wait(seconds) => world.now_s = world.now_s.saturating_add(seconds),

@@ -52,7 +52,7 @@ impl Account {
     }
 }
 
-/// What a posting is for. With its reference it makes the primary key, so that nothing is posted twice. Numbers are
+/// What a posting is for. With wallet and reference it makes the primary key, so that nothing is posted twice. Numbers are
 /// stored and never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -105,8 +105,8 @@ impl Kind {
 /// One row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Posting {
-    /// The bucket whose writer makes it.
-    pub bucket: u16,
+    /// The wallet whose step it is; its bucket's writer makes it.
+    pub wallet: KeyId,
     /// What for.
     pub kind: Kind,
     /// The payment, or the digest that names the order.
@@ -187,7 +187,7 @@ mod tests {
             for (debit, credit, minor) in rows {
                 let amount = Amount::new(minor).unwrap();
                 let reference = Digest::NONE;
-                books.post(&Posting { bucket: 0, kind: Kind::Send, reference, debit, credit, amount });
+                books.post(&Posting { wallet: KeyId([0; 32]), kind: Kind::Send, reference, debit, credit, amount });
             }
             prop_assert_eq!(books.balances.values().sum::<i128>(), 0);
             prop_assert_eq!(books.net_funded() + books.loss(), books.offline() + books.in_flight());

@@ -1,9 +1,8 @@
 //! A statement judged against what the operator knows.
 //!
 //! The rows that a statement touches come in as a [`WorkingSet`], and leave changed, with what is to be appended, as a
-//! [`Judgement`]. Nothing is written here. A payment takes two steps, the payer's and the payee's, each of which touches
-//! rows of one bucket alone; what one step tells the other is an [`Outgoing`] message, and each step can be repeated
-//! without effect. So a store may commit both at once, as the embedded one does, or one after the other.
+//! [`Judgement`]. Nothing is written here. A payment takes two steps, the payer's and the payee's: each has its rows in one bucket
+//! alone, and none is there twice, whichever half comes first and however often.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,17 +67,6 @@ pub struct Move {
     pub amount: Amount,
 }
 
-/// What a step in one bucket tells another bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Outgoing {
-    /// The bucket that tells.
-    pub bucket: u16,
-    /// The payment.
-    pub payment: Digest,
-    /// What is told: the kind of the posting that follows, or 0 for a decline.
-    pub kind: u8,
-}
-
 /// What is to be written.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
@@ -90,8 +78,6 @@ pub struct Judgement {
     pub cases: Vec<Case>,
     /// Rail transfers to order.
     pub moves: Vec<Move>,
-    /// Messages between buckets that were delivered.
-    pub outbox: BTreeSet<Outgoing>,
 }
 
 /// Judges `reading`. The set must hold the statement's wallet, the payers of all evidence in it, the payees of its
@@ -199,7 +185,7 @@ impl Desk<'_> {
                 record.payee == shown.by && !record.has(bit::FORKED) && !record.is_equivocated()
             });
             if theirs {
-                let _ = self.happened(shown.payment, Event::ReceiptShown, bucket(&reading.wallet));
+                let _ = self.happened(shown.payment, Event::ReceiptShown);
             }
         }
         for (receipt, decline) in reading.answered_twice() {
@@ -246,7 +232,7 @@ impl Desk<'_> {
                     return Err(Refused);
                 }
                 self.known(evidence)?;
-                self.happened(evidence.id, Event::Sent, bucket(own))
+                self.happened(evidence.id, Event::Sent)
             }
             Item::Taken(evidence) => {
                 tally.plus(evidence.body.amount);
@@ -254,7 +240,7 @@ impl Desk<'_> {
                 if !self.may_take(own, evidence)? {
                     return self.taken_against_its_memory(own, evidence);
                 }
-                self.happened(evidence.id, Event::Taken, bucket(own))
+                self.happened(evidence.id, Event::Taken)
             }
             Item::Declined(evidence) => {
                 // A key that a PSP certified on its own account: nothing moves, and who declined it did no wrong.
@@ -262,7 +248,7 @@ impl Desk<'_> {
                     return Ok(());
                 }
                 self.known(evidence)?;
-                self.happened(evidence.id, Event::Declined, bucket(own))
+                self.happened(evidence.id, Event::Declined)
             }
             Item::Reclaimed { payment, by, .. } => {
                 let record = self.out.set.records.get(payment).ok_or(Refused)?;
@@ -277,7 +263,7 @@ impl Desk<'_> {
                 // can have no claim.
                 let known = is_back && self.wallet(own)?.is_closed();
                 let event = if known { Event::Declined } else { Event::Reclaimed };
-                self.happened(*payment, event, bucket(own))
+                self.happened(*payment, event)
             }
             Item::Void => Ok(()),
             Item::Settled { settlement, funded, refunded, returned } => {
@@ -323,7 +309,7 @@ impl Desk<'_> {
                 return Err(Refused);
             }
             tally.plus(record.amount);
-            self.happened(*payment, Event::RefundBooked, bucket(own))?;
+            self.happened(*payment, Event::RefundBooked)?;
         }
         for resolution in &settlement.resolutions {
             if let Some(record) = self.out.set.records.get_mut(&resolution.payment) {
@@ -509,8 +495,8 @@ impl Desk<'_> {
         }
     }
 
-    /// Takes one step of a payment. `from` is the bucket that reports it.
-    pub(super) fn happened(&mut self, payment: Digest, event: Event, from: u16) -> Result<(), Refused> {
+    /// Takes one step of a payment.
+    pub(super) fn happened(&mut self, payment: Digest, event: Event) -> Result<(), Refused> {
         let WorkingSet { wallets, records, .. } = &mut self.out.set;
         let record = records.get_mut(&payment).ok_or(Refused)?;
         // All that was taken before the statement that closed it is in that statement: what turns up now was taken
@@ -519,23 +505,15 @@ impl Desk<'_> {
         if taken && wallets.get(&record.payee).is_some_and(|payee| closed(payee, record)) {
             record.bits |= bit::DECLINED;
         }
-        let home = bucket(&record.payer);
         let mut postings = Vec::new();
         record.on(event, &mut postings).map_err(|_| Refused)?;
         let (payer, payee) = (record.payer, record.payee);
         let (equivocated, bytes) = (record.is_equivocated(), record.payment.clone());
-        if from != home {
-            let kind = if event == Event::Declined { 0 } else { Kind::Send as u8 };
-            self.out.outbox.insert(Outgoing { bucket: from, payment, kind });
-        }
         for posting in postings {
-            if posting.bucket != home {
-                self.out.outbox.insert(Outgoing { bucket: home, payment, kind: posting.kind as u8 });
-            }
             if posting.kind == Kind::Cover {
                 let fund = RailAccount::loss_fund(SCHEME, self.rules.loss_fund.as_str());
                 let id = format!("cover:{payment}");
-                self.moves(posting.bucket, id, fund, RailAccount::float(), posting.amount);
+                self.moves(bucket(&posting.wallet), id, fund, RailAccount::float(), posting.amount);
             }
             self.post(posting);
         }
@@ -610,7 +588,7 @@ impl Desk<'_> {
         let (debit, credit) = (Account::Offline(*own), Account::Float);
         let reference = sha256(id.as_bytes());
         self.moves(bucket(own), id, RailAccount::float(), to, amount);
-        self.post(Posting { bucket: bucket(own), kind, reference, debit, credit, amount });
+        self.post(Posting { wallet: *own, kind, reference, debit, credit, amount });
     }
 
     /// What a proven cheat never had, or a closed wallet no longer has, somebody pays; what reaches it later is given back
@@ -638,7 +616,7 @@ impl Desk<'_> {
             let (debit, credit, from, to) =
                 if kind == Kind::Loss { (loss, shadow, fund, float) } else { (shadow, loss, float, fund) };
             self.moves(bucket(&key), id, from, to, amount);
-            self.post(Posting { bucket: bucket(&key), kind, reference, debit, credit, amount });
+            self.post(Posting { wallet: key, kind, reference, debit, credit, amount });
         }
     }
 

@@ -242,14 +242,7 @@ impl Record {
         }
         self.bits |= done;
         let of = if matches!(kind, Kind::Receive | Kind::Reverse) { &self.payee } else { &self.payer };
-        postings.push(Posting {
-            bucket: bucket(of),
-            kind,
-            reference: self.id,
-            debit,
-            credit,
-            amount: self.amount,
-        });
+        postings.push(Posting { wallet: *of, kind, reference: self.id, debit, credit, amount: self.amount });
     }
 }
 

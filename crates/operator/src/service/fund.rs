@@ -11,7 +11,6 @@ use counterfoil_wire::{Amount, Code};
 use serde::Serialize;
 
 use super::{Desk, Service};
-use crate::domain::bucket;
 use crate::domain::ledger::{Account, Kind, Posting};
 use crate::error::Refusal;
 use crate::store::{Batch, Order, OrderState};
@@ -91,7 +90,7 @@ impl Service {
                 wallet.shadow = wallet.shadow.saturating_add(minor);
                 wallet.funding_total = wallet.funding_total.plus(order.amount).unwrap_or(Amount::MAX);
                 postings.push(Posting {
-                    bucket: bucket(&wallet.id),
+                    wallet: wallet.id,
                     kind: Kind::Fund,
                     reference: sha256(id.as_bytes()),
                     debit: Account::Float,

@@ -274,7 +274,6 @@ impl Service {
 pub(super) fn append(judgement: Judgement, batch: &mut Batch, now_s: u32) -> WorkingSet {
     batch.postings.extend(judgement.postings);
     batch.moves.extend(judgement.moves);
-    batch.outbox.extend(judgement.outbox);
     batch.cases.extend(judgement.cases.into_iter().map(|case| (case, now_s)));
     judgement.set
 }

@@ -66,12 +66,9 @@ create index record_open on record (bucket, payer) where bits & 512 = 0;
 create index record_forked on record (bucket, payer, spent) where bits & 4096 <> 0;
 create index record_in_flight on record (payee, bucket) where bits & 96 = 0;
 create table ledger (
-    bucket bigint not null, kind bigint not null, reference bytea not null, debit bytea not null,
-    credit bytea not null, amount bigint not null check (amount > 0), primary key (bucket, kind, reference)
-);
-create table outbox (
-    bucket bigint not null, payment bytea not null, kind bigint not null, done bigint not null,
-    primary key (bucket, payment, kind)
+    bucket bigint not null, wallet bytea not null, kind bigint not null, reference bytea not null,
+    debit bytea not null, credit bytea not null, amount bigint not null check (amount > 0),
+    primary key (bucket, wallet, kind, reference)
 );
 create table statement (
     bucket bigint not null, wallet bytea not null, seq bigint not null, message bytea not null, id bytea not null,

@@ -25,7 +25,7 @@ mod table;
 mod tests;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use counterfoil_wire::proof::SignedHeader;
 use counterfoil_wire::{Amount, Digest, KeyId};
@@ -34,7 +34,7 @@ use crate::domain::audit::Scan;
 use crate::domain::holding::Rows;
 use crate::domain::known::{Known, Needs};
 use crate::domain::ledger::Posting;
-use crate::domain::reconcile::{Case, Move, Outgoing};
+use crate::domain::reconcile::{Case, Move};
 use crate::domain::record::Record;
 use crate::domain::wallet::Wallet;
 
@@ -220,8 +220,6 @@ pub struct Batch {
     pub cases: Vec<(Case, u32)>,
     /// Rail transfers to make; each must be new.
     pub moves: Vec<Move>,
-    /// Messages that were delivered.
-    pub outbox: BTreeSet<Outgoing>,
     /// Answers; each must be new.
     pub answers: Vec<Answer>,
     /// Certificates issued.

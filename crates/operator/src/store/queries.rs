@@ -58,9 +58,10 @@ pub(super) const IN_FLIGHT: &str = record!("where payee = $1 and bits & 96 = 0")
 pub(super) const RECORDS: &str = "select bucket, payer, payer_seq, id, payee, request_no, amount, spent,
     payer_until_s, bits, first_seen_s, id from record";
 
-pub(super) const POSTINGS: &str = "select bucket, kind, reference, debit, credit, amount from ledger";
-pub(super) const POSTINGS_OF: &str = "select bucket, kind, reference, debit, credit, amount from ledger
-    where bucket = $1 and (debit = $2 or credit = $2)";
+pub(super) const POSTINGS: &str = "select bucket, wallet, kind, reference, debit, credit, amount from ledger";
+pub(super) const POSTINGS_OF: &str =
+    "select bucket, wallet, kind, reference, debit, credit, amount from ledger
+    where bucket = $1 and wallet = $2";
 
 pub(super) const ANSWERED: &str =
     "select settlement from statement where bucket = $1 and wallet = $2 and message = $3";
@@ -79,7 +80,6 @@ pub(super) const PENDING_ORDERS: &str =
 pub(super) const PENDING_MOVES: &str =
     "select bucket, id, from_psp, from_account, to_psp, to_account, amount from rail_move where done = 0
     order by bucket, id";
-pub(super) const UNDELIVERED: &str = "select count(*) from outbox where done = 0";
 pub(super) const CASES: &str =
     "select wallet, reason from misconduct group by wallet, reason order by min(opened_at_s), wallet, reason";
 
@@ -141,7 +141,6 @@ pub(super) const ALL: &[(&str, Option<&str>)] = &[
     (ORDER, None),
     (PENDING_ORDERS, Some("fund_order_open")),
     (PENDING_MOVES, Some("rail_move_open")),
-    (UNDELIVERED, None),
     (NEWEST, None),
     (ISSUED_AT, None),
     (PSPS, None),

@@ -11,7 +11,7 @@ use super::value::{Fields, Row, Value};
 use super::{Answer, Issued, ListedImage, Order, OrderState, Published, Revocation, SCHEME, StoreError};
 use crate::domain::element::{Element, Evidence};
 use crate::domain::ledger::{Account, Kind, Posting};
-use crate::domain::reconcile::{Case, Move, Outgoing};
+use crate::domain::reconcile::{Case, Move};
 use crate::domain::record::Record;
 use crate::domain::wallet::Wallet;
 
@@ -164,52 +164,53 @@ pub(super) fn record(row: Row) -> Result<Record, StoreError> {
     })
 }
 
-/// An account in a ledger row: a byte for its kind, and what tells it from others of its kind.
-pub(super) fn account_bytes(account: &Account) -> Vec<u8> {
+/// An account in a ledger row: a byte for its kind, and what tells it from others of its kind. The account of the wallet whose
+/// step it is has a byte of its own.
+fn account_bytes(account: &Account, own: &KeyId) -> Vec<u8> {
     match account {
         Account::Float => vec![1],
         Account::Loss => vec![2],
         Account::Clearing(bucket) => [&[3], &bucket.to_be_bytes()[..]].concat(),
+        Account::Offline(key) if key == own => vec![5],
         Account::Offline(key) => [&[4], &key.0[..]].concat(),
     }
 }
 
-fn account(bytes: &[u8]) -> Option<Account> {
+fn account(bytes: &[u8], own: &KeyId) -> Option<Account> {
     match bytes.split_first()? {
         (1, []) => Some(Account::Float),
         (2, []) => Some(Account::Loss),
         (3, bucket) => Some(Account::Clearing(u16::from_be_bytes(bucket.try_into().ok()?))),
         (4, key) => Some(Account::Offline(KeyId(key.try_into().ok()?))),
+        (5, []) => Some(Account::Offline(*own)),
         _ => None,
     }
 }
 
 pub(super) fn put_posting(posting: &Posting) -> Vec<Value<'_>> {
     vec![
-        posting.bucket.into(),
+        Value::bucket(&posting.wallet),
+        (&posting.wallet).into(),
         (posting.kind as u8).into(),
         (&posting.reference).into(),
-        account_bytes(&posting.debit).into(),
-        account_bytes(&posting.credit).into(),
+        account_bytes(&posting.debit, &posting.wallet).into(),
+        account_bytes(&posting.credit, &posting.wallet).into(),
         posting.amount.into(),
     ]
 }
 
 pub(super) fn posting(row: Row) -> Result<Posting, StoreError> {
     let mut row = Fields::new("ledger", row);
+    row.skip()?;
+    let wallet = row.key_id()?;
     Ok(Posting {
-        bucket: row.int()?,
+        wallet,
         kind: Kind::from_number(row.int()?).ok_or_else(|| row.damaged())?,
         reference: row.digest()?,
-        debit: account(&row.bytes()?).ok_or_else(|| row.damaged())?,
-        credit: account(&row.bytes()?).ok_or_else(|| row.damaged())?,
+        debit: account(&row.bytes()?, &wallet).ok_or_else(|| row.damaged())?,
+        credit: account(&row.bytes()?, &wallet).ok_or_else(|| row.damaged())?,
         amount: row.amount()?,
     })
-}
-
-pub(super) fn put_outgoing(message: &Outgoing) -> Vec<Value<'_>> {
-    // Payer's step and payee's step are written together here, so every message is delivered when it is written.
-    vec![message.bucket.into(), (&message.payment).into(), message.kind.into(), true.into()]
 }
 
 pub(super) fn put_move(order: &Move) -> Vec<Value<'_>> {

@@ -15,7 +15,6 @@ use super::{
 use crate::domain::audit::Scan;
 use crate::domain::holding::{Rows, is_move_of};
 use crate::domain::known::{Known, Needs};
-use crate::domain::ledger::Account;
 use crate::domain::reason::Reason;
 use crate::domain::reconcile::Move;
 use crate::domain::record::Record;
@@ -64,6 +63,12 @@ impl<D: Database> Store for SqlStore<D> {
         write_lists(batch, &mut writes);
         write_scheme(batch, &mut writes);
         writes.retain(|write| !matches!(write, Write::Rows(_, rows) if rows.is_empty()));
+        // In the order of their keys: neighbours are on one page, and two writers would not wait for each other in a circle.
+        for write in &mut writes {
+            if let Write::Rows(_, rows) = write {
+                rows.sort_unstable();
+            }
+        }
         self.0.write(&writes)
     }
 
@@ -138,10 +143,8 @@ impl<D: Database> Store for SqlStore<D> {
     fn holding_rows(&self, key: &KeyId) -> Result<Option<Rows>, StoreError> {
         let Some(wallet) = self.wallet(key)? else { return Ok(None) };
         let own = || vec![Value::bucket(key), key.into()];
-        // Whatever touches a wallet's account is posted in its own bucket.
-        let account = rows::account_bytes(&Account::Offline(*key));
-        let postings =
-            self.all(queries::POSTINGS_OF, vec![Value::bucket(key), account.into()], rows::posting)?;
+        // Whatever touches a wallet's account is a step of that wallet.
+        let postings = self.all(queries::POSTINGS_OF, own(), rows::posting)?;
         let mut outgoing = Vec::new();
         for sent in self.all(queries::SENT_IN_FLIGHT, own(), rows::record)? {
             let until_s = self.wallet(&sent.payee)?.map_or(0, |payee| payee.cert_until_s);
@@ -217,7 +220,6 @@ impl<D: Database> Store for SqlStore<D> {
             queries::POSTINGS,
             queries::PENDING_MOVES,
             queries::PENDING_ORDERS,
-            queries::UNDELIVERED,
             queries::CASES,
         ];
         self.0.visit(&all, &mut |query, row| {
@@ -227,7 +229,6 @@ impl<D: Database> Store for SqlStore<D> {
                 2 => scan.postings.push(rows::posting(row)?),
                 3 => scan.pending_moves.push(rows::rail_move(row)?),
                 4 => scan.pending_orders.push(rows::order(row)?.amount.minor()),
-                5 => scan.undelivered = Fields::new("outbox", row).int()?,
                 _ => {
                     let mut row = Fields::new("misconduct", row);
                     let key = row.key_id()?;
@@ -254,7 +255,6 @@ fn write_money<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) -> Result<(), 
     writes.push(each(&table::RECORD, &batch.records, rows::put_record));
     writes.push(each(&table::LEDGER, &batch.postings, rows::put_posting));
     writes.push(each(&table::RAIL_MOVE, &batch.moves, rows::put_move));
-    writes.push(each(&table::OUTBOX, &batch.outbox, rows::put_outgoing));
     writes.push(each(&table::FUND_ORDER, &batch.order, rows::put_order));
     for (bucket, id) in &batch.moved {
         writes.push(Write::One(&table::RAIL_MOVE, queries::MOVED, vec![(*bucket).into(), id.into()]));

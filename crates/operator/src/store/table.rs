@@ -186,21 +186,15 @@ pub(super) static LEDGER: Table = Table {
     name: "ledger",
     columns: &[
         ("bucket", Int),
+        ("wallet", Bytes),
         ("kind", Int),
         ("reference", Bytes),
         ("debit", Bytes),
         ("credit", Bytes),
         ("amount", Int),
     ],
-    key: 3,
+    key: 4,
     again: Again::Fails,
-};
-
-pub(super) static OUTBOX: Table = Table {
-    name: "outbox",
-    columns: &[("bucket", Int), ("payment", Bytes), ("kind", Int), ("done", Int)],
-    key: 3,
-    again: Again::Stays,
 };
 
 pub(super) static STATEMENT: Table = Table {
@@ -329,7 +323,7 @@ pub(super) static IMAGE: Table = Table {
 
 /// All of them.
 #[cfg(test)]
-pub(super) static TABLES: [&Table; 17] = [
+pub(super) static TABLES: [&Table; 16] = [
     &SETTING,
     &PSP,
     &ISSUER,
@@ -337,7 +331,6 @@ pub(super) static TABLES: [&Table; 17] = [
     &CERTIFICATE,
     &RECORD,
     &LEDGER,
-    &OUTBOX,
     &STATEMENT,
     &FUND_ORDER,
     &RAIL_MOVE,

@@ -108,7 +108,7 @@ fn upgrades<D: Database>(open: impl Fn(bool, &[Migration]) -> Result<D, StoreErr
     assert_eq!(older.wallet(&wallet.id).unwrap(), Some(wallet));
     assert_eq!(older.issued_at(ListKind::Rules, 1).unwrap(), None);
     drop(older);
-    known.push(Migration { sql: "drop table outbox", known_by: known.len() });
+    known.push(Migration { sql: "drop table activation", known_by: known.len() });
     drop(open(false, &known).unwrap());
     assert!(matches!(open(false, MIGRATIONS).err(), Some(StoreError::TooNew)));
     // Migrations run once.

@@ -16,7 +16,7 @@ pub(super) enum Kind {
 }
 
 /// What one column of one row holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Value<'a> {
     Null,
     Int(i64),
