@@ -129,6 +129,8 @@ fn an_audit_finds_what_was_done_to_the_books() {
         "update wallet set shadow = shadow + 1",
         "update record set bits = bits & ~32",
         "delete from record",
+        "delete from open_payment",
+        "insert into forked_payment select bucket, payer, payer_seq, id from record",
         "insert into ledger values (5, x'00000000000000000000000000000000000000000000000000000000000000ff', 1, x'00000000000000000000000000000000000000000000000000000000000000ff',
          x'01', x'0400000000000000000000000000000000000000000000000000000000000000ff', 5)",
     ];

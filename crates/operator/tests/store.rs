@@ -12,7 +12,7 @@ use counterfoil_operator::domain::known::Needs;
 use counterfoil_operator::domain::ledger::{Account, Kind, Posting};
 use counterfoil_operator::domain::reason::Reason;
 use counterfoil_operator::domain::reconcile::{Case, Move};
-use counterfoil_operator::domain::record::{Record, bit};
+use counterfoil_operator::domain::record::{Changed, Record, bit};
 use counterfoil_operator::domain::wallet::Wallet;
 use counterfoil_operator::store::{
     Answer, Asked, Batch, Issued, Kept, ListKind, ListedImage, Location, NewActivation, Order, OrderState,
@@ -148,7 +148,7 @@ fn a_batch_is_written_whole_or_not_at_all() {
     };
     let sound = Batch {
         wallets: vec![ann.clone()],
-        records: vec![record(ann.id, ben.id, 1, 5, 5, 1)],
+        records: vec![Changed::new(record(ann.id, ben.id, 1, 5, 5, 1))],
         postings: vec![posting(Kind::Send, 1, 5)],
         order: Some(order),
         cases: vec![(Case { key: ann.id, reason: Reason::Gap, evidence: vec![1] }, 7)],
@@ -178,7 +178,7 @@ fn a_batch_is_written_whole_or_not_at_all() {
     );
     assert_eq!((scan.cases, scan.pending_orders), (vec![(ann.id, Reason::Gap)], vec![5]));
     // Without the evidence, which an audit does not look at.
-    assert_eq!(scan.records, [Record { payment: vec![], ..sound.records[0].clone() }]);
+    assert_eq!(scan.records, [Record { payment: vec![], ..sound.records[0].record.clone() }]);
 }
 
 #[test]
@@ -359,7 +359,7 @@ proptest! {
             })
             .collect();
         store
-            .commit(&Batch { wallets: wallets.to_vec(), records: records.clone(), ..Batch::default() })
+            .commit(&Batch { wallets: wallets.to_vec(), records: records.iter().cloned().map(Changed::new).collect(), ..Batch::default() })
             .unwrap();
         let needs = |own: &Wallet, looked_for: &[Sent]| Needs {
             neighbours: looked_for

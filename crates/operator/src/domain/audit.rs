@@ -1,10 +1,10 @@
 //! Whether the books add up: balances recomputed from the ledger's rows, against the rows about wallets and payments,
 //! and against the rail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_rail::{Account as RailAccount, Snapshot};
-use counterfoil_wire::KeyId;
+use counterfoil_wire::{Digest, KeyId};
 use serde::Serialize;
 
 use super::bucket;
@@ -21,6 +21,10 @@ pub struct Scan {
     pub wallets: Vec<Wallet>,
     /// Every payment, without its evidence.
     pub records: Vec<Record>,
+    /// Payments that are listed as open.
+    pub open: BTreeSet<Digest>,
+    /// Payments that are listed as in conflict.
+    pub forked: BTreeSet<Digest>,
     /// Every ledger row.
     pub postings: Vec<Posting>,
     /// Rail transfers that were ordered and not made.
@@ -179,7 +183,7 @@ fn check_wallets(scan: &Scan, books: &Books, claim: &mut Claim<'_>) {
     for record in scan.records.iter().filter(|record| record.has(bit::DEBITED) && !record.has(bit::PAYER)) {
         *ahead.entry(record.payer).or_default() += i128::from(record.amount.minor());
     }
-    let mut known = std::collections::BTreeSet::new();
+    let mut known = BTreeSet::new();
     for wallet in &scan.wallets {
         let (ledger, id) = (books.balance(&Account::Offline(wallet.id)), wallet.id);
         known.insert(id);
@@ -249,6 +253,12 @@ fn check_records(scan: &Scan, books: &Books, claim: &mut Claim<'_>) {
         claim(!both, &|| format!("payment {id}: it is at the payee and back at the payer"));
         claim(record.has(bit::DEBITED) || !record.has(bit::CREDITED | bit::RETURNED), &|| {
             format!("payment {id}: it arrived and never left")
+        });
+        claim(scan.open.contains(&id) == record.is_open(), &|| {
+            format!("payment {id}: it is not listed as it is, open or at rest")
+        });
+        claim(scan.forked.contains(&id) == record.has(bit::FORKED), &|| {
+            format!("payment {id}: it is not listed as it is, in conflict or not")
         });
         if record.in_flight() {
             in_flight += i128::from(record.amount.minor());

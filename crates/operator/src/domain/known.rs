@@ -13,7 +13,7 @@ use counterfoil_wire::sync::Settlement;
 use counterfoil_wire::{Amount, Digest, KeyId};
 
 use super::reconcile::WorkingSet;
-use super::record::{Record, bit};
+use super::record::{Changed, Record, bit};
 use super::wallet::Wallet;
 
 /// Which rows a statement needs.
@@ -73,7 +73,8 @@ pub struct Known {
     journals: BTreeMap<KeyId, Journal>,
     certs: BTreeMap<KeyId, WalletCert>,
     changed_wallets: BTreeSet<KeyId>,
-    changed_records: BTreeSet<Digest>,
+    /// Bits as they were read, of payments that have changed; none of a new one.
+    changed_records: BTreeMap<Digest, Option<u16>>,
 }
 
 impl Known {
@@ -173,8 +174,9 @@ impl Known {
         for (id, record) in set.records {
             if self.records.get(&id) != Some(&record) {
                 self.index(&record);
-                self.records.insert(id, record);
-                self.changed_records.insert(id);
+                let before = self.records.insert(id, record).map(|before| before.bits);
+                // Of a payment that changes again, what was read stays.
+                self.changed_records.entry(id).or_insert(before);
             }
         }
     }
@@ -185,9 +187,13 @@ impl Known {
     }
 
     /// Wallets and payments that are new or not as they were read, each ascending.
-    pub fn into_changed(mut self) -> (Vec<Wallet>, Vec<Record>) {
+    pub fn into_changed(mut self) -> (Vec<Wallet>, Vec<Changed>) {
         let wallets = self.changed_wallets.iter().filter_map(|key| self.wallets.remove(key)).collect();
-        let records = self.changed_records.iter().filter_map(|id| self.records.remove(id)).collect();
+        let changed = |(id, before): (&Digest, &Option<u16>)| {
+            let record = self.records.remove(id)?;
+            Some(Changed { record, before: *before })
+        };
+        let records = self.changed_records.iter().filter_map(changed).collect();
         (wallets, records)
     }
 }

@@ -82,6 +82,22 @@ pub struct Record {
     pub payment: Vec<u8>,
 }
 
+/// A payment that is new or not as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// As it is.
+    pub record: Record,
+    /// As it was read; absent for a new one. Nothing but its bits changes.
+    pub before: Option<u16>,
+}
+
+impl Changed {
+    /// A payment that the operator did not know.
+    pub fn new(record: Record) -> Self {
+        Self { record, before: None }
+    }
+}
+
 /// Something that happened to a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -107,6 +123,11 @@ impl Record {
     /// Whether any of `bits` is set.
     pub fn has(&self, bits: u16) -> bool {
         self.bits & bits != 0
+    }
+
+    /// Whether somebody has yet to do something about it: the payer does not know how it ended, or it came to rest nowhere.
+    pub fn is_open(&self) -> bool {
+        !self.has(bit::CLOSED) || !self.has(bit::CREDITED | bit::RETURNED)
     }
 
     /// Whether the payee has it, for good.

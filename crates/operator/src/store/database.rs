@@ -11,6 +11,8 @@ pub(super) enum Write<'a> {
     Rows(&'static Table, Vec<Vec<Value<'a>>>),
     /// A statement that must change exactly one row of this table: a row that is silently skipped is money that vanishes.
     One(&'static Table, &'static str, Vec<Value<'a>>),
+    /// The same for each set of parameters.
+    Each(&'static Table, &'static str, Vec<Vec<Value<'a>>>),
 }
 
 /// A database with the tables of `migrations`.

@@ -19,15 +19,13 @@ type Place = (KeyId, u32, Amount, Amount);
 pub(super) fn gather(db: &impl Database, needs: &[Needs]) -> Result<Known, StoreError> {
     let mut known = Known::default();
     let places: BTreeSet<Place> = needs.iter().flat_map(|needs| needs.neighbours.iter().copied()).collect();
-    let mut named: BTreeSet<(KeyId, Digest)> =
-        needs.iter().flat_map(|needs| needs.records.iter().copied()).collect();
     add(&mut known, db, queries::BY_SEQ, places.iter().map(|(payer, seq, ..)| of(payer, [(*seq).into()])))?;
-    neighbours(&mut known, db, &places, &mut named)?;
+    neighbours(&mut known, db, &places)?;
     // Payments that the wallets sent and do not know the end of.
     add(&mut known, db, queries::OPEN_RECORDS, needs.iter().map(|needs| of(&needs.own, [])))?;
-    let named = named.iter().filter(|(_, id)| !known.has_record(id));
-    let named: Vec<_> = named.map(|(payer, id)| of(payer, [id.into()])).collect();
-    add(&mut known, db, queries::BY_ID, named.into_iter())?;
+    let named: BTreeSet<(KeyId, Digest)> =
+        needs.iter().flat_map(|needs| needs.records.iter().copied()).collect();
+    by_name(&mut known, db, &named)?;
     for (needs, journal) in needs.iter().zip(journals(db, needs)?) {
         known.add_journal(needs.own, journal);
     }
@@ -74,30 +72,48 @@ fn add<'a>(
     Ok(())
 }
 
-/// Payments that could conflict with one at one of `places`. Those of which only the identifier is read go into `named`.
-fn neighbours(
+/// Payments by their identifiers. Nearly all of them are open, and known by now; for the others the numbers of a wallet's whole
+/// history are gone through, once.
+fn by_name(
     known: &mut Known,
     db: &impl Database,
-    places: &BTreeSet<Place>,
-    named: &mut BTreeSet<(KeyId, Digest)>,
+    named: &BTreeSet<(KeyId, Digest)>,
 ) -> Result<(), StoreError> {
+    let missing: BTreeSet<&(KeyId, Digest)> = named.iter().filter(|(_, id)| !known.has_record(id)).collect();
+    let payers: Vec<KeyId> =
+        missing.iter().map(|(payer, _)| *payer).collect::<BTreeSet<_>>().into_iter().collect();
+    let mut places = Vec::new();
+    for (at, row) in db.select_each(queries::NUMBERS, &sets(payers.iter().map(|payer| of(payer, []))))? {
+        let mut row = Fields::new("record", row);
+        let (seq, id) = (row.int::<u32>()?, row.digest()?);
+        if let Some(payer) = payers.get(at).filter(|payer| missing.contains(&(**payer, id))) {
+            places.push((*payer, seq));
+        }
+    }
+    add(known, db, queries::BY_SEQ, places.iter().map(|(payer, seq)| of(payer, [(*seq).into()])))
+}
+
+/// Payments that could conflict with one at one of `places`.
+fn neighbours(known: &mut Known, db: &impl Database, places: &BTreeSet<Place>) -> Result<(), StoreError> {
     let places: Vec<&Place> = places.iter().collect();
     let asked = places.iter().map(|(payer, _, from, _)| of(payer, [(*from).into()]));
-    let mut found: BTreeMap<usize, Vec<(Digest, bool)>> = BTreeMap::new();
+    let mut found: BTreeMap<usize, Vec<bool>> = BTreeMap::new();
+    let mut near = BTreeSet::new();
     for (at, row) in db.select_each(queries::ENDING_AFTER, &sets(asked))? {
         let mut row = Fields::new("record", row);
-        let (id, amount, spent, bits) = (row.digest()?, row.amount()?, row.amount()?, row.int::<u16>()?);
-        let Some((payer, _, _, to)) = places.get(at).copied() else { continue };
+        let (seq, amount, spent, bits) = (row.int::<u32>()?, row.amount()?, row.amount()?, row.int::<u16>()?);
+        let Some((payer, own_seq, _, to)) = places.get(at).copied() else { continue };
         // Intervals of payments that are in no conflict are disjoint: the first that begins too late ends the search.
         let ends = bits & bit::FORKED == 0 && spent.minus_or_zero(amount) >= *to;
-        if !ends {
-            named.insert((*payer, id));
+        if !ends && seq != *own_seq {
+            near.insert((*payer, seq));
         }
-        found.entry(at).or_default().push((id, ends));
+        found.entry(at).or_default().push(ends);
     }
+    add(known, db, queries::BY_SEQ, near.iter().map(|(payer, seq)| of(payer, [(*seq).into()])))?;
     let unended = found
         .iter()
-        .filter(|(_, near)| near.len() >= queries::ENDING_AFTER_LIMIT && near.iter().all(|(_, ends)| !ends));
+        .filter(|(_, near)| near.len() >= queries::ENDING_AFTER_LIMIT && near.iter().all(|ends| !ends));
     let interval = |(payer, _, from, to): &'_ Place| (*payer, *from, *to);
     let unended: Vec<_> =
         unended.filter_map(|(at, _)| places.get(*at)).map(|place| interval(place)).collect();

@@ -14,15 +14,20 @@ use super::StoreError;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Migration {
     pub(super) sql: &'static str,
+    /// What PostgreSQL is told besides.
+    pub(super) postgres: &'static str,
     /// How many migrations a program must know at least to work on the result: this one included for a contraction.
     pub(super) known_by: usize,
 }
 
 /// All of them, in order.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration { sql: FIRST, known_by: 1 }];
+pub(super) const MIGRATIONS: &[Migration] = &[Migration { sql: FIRST, postgres: ROOM, known_by: 1 }];
 
-/// The numbers in the indexes are those of `bit` and `OrderState`: 512 is `CLOSED`, 4096 `FORKED`, 96 `CREDITED | RETURNED`.
-/// What is looked for again and again is so found without going through what has come to rest.
+/// A changed row finds room beside the old one.
+const ROOM: &str = "alter table record set (fillfactor = 75); alter table wallet set (fillfactor = 50)";
+
+/// What is looked for again and again is found without going through what has come to rest: by tables and indexes of just that.
+/// No index is on a column of `record` that changes: PostgreSQL then writes a changed row beside the old one, and no index entry.
 const FIRST: &str = "
 create table setting (
     bucket bigint not null, name text not null, value text not null, primary key (bucket, name)
@@ -60,11 +65,16 @@ create table record (
     payer_until_s bigint not null, bits bigint not null, first_seen_s bigint not null, payment bytea not null,
     primary key (bucket, payer, payer_seq, id)
 );
-create index record_by_id on record (bucket, payer, id);
 create index record_by_spent on record (bucket, payer, spent);
-create index record_open on record (bucket, payer) where bits & 512 = 0;
-create index record_forked on record (bucket, payer, spent) where bits & 4096 <> 0;
-create index record_in_flight on record (payee, bucket) where bits & 96 = 0;
+create table open_payment (
+    bucket bigint not null, payer bytea not null, payer_seq bigint not null, id bytea not null,
+    payee bytea not null, since_s bigint not null, primary key (bucket, payer, payer_seq, id)
+);
+create index open_payment_by_payee on open_payment (payee, bucket);
+create table forked_payment (
+    bucket bigint not null, payer bytea not null, payer_seq bigint not null, id bytea not null,
+    primary key (bucket, payer, payer_seq, id)
+);
 create table ledger (
     bucket bigint not null, wallet bytea not null, kind bigint not null, reference bytea not null,
     debit bytea not null, credit bytea not null, amount bigint not null check (amount > 0),

@@ -35,7 +35,7 @@ use crate::domain::holding::Rows;
 use crate::domain::known::{Known, Needs};
 use crate::domain::ledger::Posting;
 use crate::domain::reconcile::{Case, Move};
-use crate::domain::record::Record;
+use crate::domain::record::Changed;
 use crate::domain::wallet::Wallet;
 
 pub use location::Location;
@@ -213,7 +213,7 @@ pub struct Batch {
     /// Wallets, new or changed.
     pub wallets: Vec<Wallet>,
     /// Payments, new or changed.
-    pub records: Vec<Record>,
+    pub records: Vec<Changed>,
     /// Ledger rows; each must be new.
     pub postings: Vec<Posting>,
     /// Cases; those that are open already stay as they are.

@@ -108,6 +108,7 @@ async fn migrate(client: &mut ClientWrapper, make: bool, migrations: &[Migration
     let done = tx.query_one("select count(*), coalesce(max(known_by), 0) from migration", &[]).await?;
     for (number, migration) in missing(migrations, (done.try_get(0)?, done.try_get(1)?))? {
         tx.batch_execute(migration.sql).await?;
+        tx.batch_execute(migration.postgres).await?;
         let known_by = i64::try_from(migration.known_by).unwrap_or(i64::MAX);
         tx.execute("insert into migration values ($1, $2)", &[&number, &known_by]).await?;
     }
@@ -139,16 +140,36 @@ fn arrays(kinds: impl Iterator<Item = Kind>) -> String {
 
 /// One query for many sets of parameters: for each of them, in this order, the rows that `sql` has for it.
 fn for_each(sql: &str, kinds: &[Kind]) -> String {
-    let mut inner = plain(sql);
-    // From the last one, so that `$1` is not found in `$10`.
-    for at in (1..=kinds.len()).rev() {
-        inner = inner.replace(&format!("${at}"), &format!("k.p{at}"));
-    }
+    let inner = inner(sql, kinds.len());
     let columns = (1..=kinds.len()).map(|at| format!("p{at}, ")).collect::<String>();
     let arrays = arrays(kinds.iter().copied());
     format!(
         "select k.n, r.* from unnest({arrays}) with ordinality as k({columns}n) cross join lateral ({inner}) r"
     )
+}
+
+/// One change for many sets of parameters.
+fn change_each(sql: &str, kinds: &[Kind]) -> String {
+    let inner = inner(sql, kinds.len());
+    let (head, condition) = inner.split_once(" where ").unwrap_or((&inner, "true"));
+    let from = if head.starts_with("delete") { "using" } else { "from" };
+    let columns = (1..=kinds.len()).map(|at| format!("p{at}")).collect::<Vec<_>>().join(", ");
+    let arrays = arrays(kinds.iter().copied());
+    format!("{head} {from} unnest({arrays}) as k({columns}) where {condition}")
+}
+
+/// The statement with a column of `k` in the place of each parameter.
+fn inner(sql: &str, parameters: usize) -> String {
+    // From the last one, so that `$1` is not found in `$10`.
+    (1..=parameters).rev().fold(plain(sql), |sql, at| sql.replace(&format!("${at}"), &format!("k.p{at}")))
+}
+
+/// The parameters of a statement for many sets, each a column of them; and the kinds of the columns.
+fn columns<'a>(sets: &'a [Vec<Value<'a>>]) -> (Vec<Kind>, Parameters<'a>) {
+    let kinds: Vec<Kind> = sets.first().into_iter().flatten().filter_map(Value::kind).collect();
+    let of = |(at, kind): (usize, &Kind)| column(*kind, sets.iter().map(move |set| set.get(at)));
+    let parameters = kinds.iter().enumerate().map(of).collect();
+    (kinds, parameters)
 }
 
 /// The values of one column of many rows.
@@ -213,7 +234,7 @@ async fn select_each(
     sql: &str,
     sets: &[Vec<Value<'_>>],
 ) -> Result<Vec<(usize, Row)>, StoreError> {
-    let first = match sets {
+    match sets {
         [] => return Ok(Vec::new()),
         [set] => {
             let statement = client.prepare_cached(&plain(sql)).await?;
@@ -221,15 +242,10 @@ async fn select_each(
             let rows = client.query(&statement, &borrowed(&parameters)).await?;
             return rows.iter().map(|found| Ok((0, row(found)?))).collect();
         }
-        [first, ..] => first,
-    };
-    let kinds: Vec<Kind> = first.iter().filter_map(Value::kind).collect();
+        _ => {}
+    }
+    let (kinds, parameters) = columns(sets);
     let statement = client.prepare_cached(&for_each(sql, &kinds)).await?;
-    let parameters: Parameters<'_> = kinds
-        .iter()
-        .enumerate()
-        .map(|(at, kind)| column(*kind, sets.iter().map(move |set| set.get(at))))
-        .collect();
     let mut found = Vec::new();
     for read in client.query(&statement, &borrowed(&parameters)).await? {
         let mut values = row(&read)?;
@@ -251,6 +267,13 @@ async fn write(client: &mut ClientWrapper, writes: &[Write<'_>]) -> Result<(), S
                 kinds.map(|(at, kind)| column(kind, rows.iter().map(move |row| row.get(at)))).collect();
             let changed = tx.execute(&statement, &borrowed(&parameters)).await?;
             table.check(usize::try_from(changed).unwrap_or(usize::MAX), rows.len())
+        }
+        Write::Each(table, sql, sets) => {
+            let (kinds, parameters) = columns(sets);
+            let statement = tx.prepare_cached(&change_each(sql, &kinds)).await?;
+            let changed = tx.execute(&statement, &borrowed(&parameters)).await?;
+            let all = usize::try_from(changed) == Ok(sets.len());
+            if all { Ok(()) } else { Err(StoreError::Unexpected(table.name)) }
         }
         Write::One(table, sql, parameters) => {
             let statement = tx.prepare_cached(sql).await?;
@@ -359,6 +382,18 @@ mod tests {
             for_each(sql, &[Kind::Int, Kind::Bytes]),
             "select k.n, r.* from unnest($1::bigint[], $2::bytea[]) with ordinality as k(p1, p2, n) \
              cross join lateral (select id from record where bucket = k.p1 and payer = k.p2) r"
+        );
+        assert_eq!(
+            change_each(
+                "update record set bits = $1 where bucket = $2\n and id = $3",
+                &[Kind::Int, Kind::Int, Kind::Bytes]
+            ),
+            "update record set bits = k.p1 from unnest($1::bigint[], $2::bigint[], $3::bytea[]) as k(p1, p2, p3) \
+             where bucket = k.p2 and id = k.p3"
+        );
+        assert_eq!(
+            change_each("delete from record where id = $1", &[Kind::Bytes]),
+            "delete from record using unnest($1::bytea[]) as k(p1) where id = k.p1"
         );
     }
 }

@@ -1,12 +1,25 @@
-//! Every query, in one text for all databases. The numbers in some are those of `bit` and `OrderState`, written out so that
-//! the index of just these rows is used: 512 is `CLOSED`, 4096 `FORKED`, 96 `CREDITED | RETURNED`, 1 `PAYER` and `Pending`.
-//! `indexed by` is for SQLite, which without statistics takes another one.
+//! Every query, in one text for all databases. The numbers in some are those of `bit` and `OrderState`: 96 is `CREDITED |
+//! RETURNED`, 97 that and `PAYER`, 1 `Pending`. `indexed by` is for SQLite, which without statistics takes another one.
 
 macro_rules! record {
     ($rest:literal) => {
         concat!(
-            "select bucket, payer, payer_seq, id, payee, request_no, amount, spent, payer_until_s, bits, first_seen_s,
-             payment from record ",
+            "select record.bucket, record.payer, record.payer_seq, record.id, record.payee, request_no, amount, spent,
+             payer_until_s, bits, first_seen_s, payment from record ",
+            $rest
+        )
+    };
+}
+
+/// Payments that stand in another table by their keys.
+macro_rules! listed {
+    ($table:literal, $rest:literal) => {
+        concat!(
+            "select record.bucket, record.payer, record.payer_seq, record.id, record.payee, request_no, amount, spent,
+             payer_until_s, bits, first_seen_s, payment from ",
+            $table,
+            " list join record on record.bucket = list.bucket and record.payer = list.payer
+             and record.payer_seq = list.payer_seq and record.id = list.id ",
             $rest
         )
     };
@@ -33,30 +46,40 @@ pub(super) const UNLISTED: &str = wallet!(
     "where revoked = 1 and not exists (select 1 from revocation
      where revocation.bucket = wallet.bucket and revocation.wallet = wallet.id)"
 );
-pub(super) const CLOSED_WITH_REST: &str = "select id from wallet where closed_at_s > 0 and (shadow <> 0 or exists
-    (select 1 from record where record.bucket = wallet.bucket and record.payer = wallet.id and bits & 97 = 1))";
+pub(super) const CLOSED_WITH_REST: &str =
+    "select id from wallet where closed_at_s > 0 and (shadow <> 0 or exists
+    (select 1 from open_payment join record on record.bucket = open_payment.bucket
+     and record.payer = open_payment.payer and record.payer_seq = open_payment.payer_seq
+     and record.id = open_payment.id
+     where open_payment.bucket = wallet.bucket and open_payment.payer = wallet.id and bits & 97 = 1))";
 
-pub(super) const BY_SEQ: &str = record!("where bucket = $1 and payer = $2 and payer_seq = $3");
-pub(super) const BY_ID: &str = record!("where bucket = $1 and payer = $2 and id = $3");
-pub(super) const OPEN_RECORDS: &str =
-    record!("indexed by record_open where bucket = $1 and payer = $2 and bits & 512 = 0");
+pub(super) const BY_SEQ: &str =
+    record!("where record.bucket = $1 and record.payer = $2 and record.payer_seq = $3");
+/// Of a whole history: for what is not among the open ones.
+pub(super) const NUMBERS: &str = "select payer_seq, id from record where bucket = $1 and payer = $2";
+pub(super) const OPEN_RECORDS: &str = listed!("open_payment", "where list.bucket = $1 and list.payer = $2");
 /// The first intervals of gross totals that end after one begins.
-pub(super) const ENDING_AFTER: &str = "select id, amount, spent, bits from record indexed by record_by_spent
+pub(super) const ENDING_AFTER: &str =
+    "select payer_seq, amount, spent, bits from record indexed by record_by_spent
     where bucket = $1 and payer = $2 and spent > $3 order by spent limit 2";
 pub(super) const ENDING_AFTER_LIMIT: usize = 2;
 pub(super) const REACHING_INTO: &str =
-    record!("where bucket = $1 and payer = $2 and spent > $3 and spent - amount < $4");
-pub(super) const ANY_FORKED: &str = "select bucket from record indexed by record_forked
-    where bucket = $1 and payer = $2 and bits & 4096 <> 0 limit 1";
-pub(super) const FORKED_NEAR: &str = record!(
-    "indexed by record_forked where bucket = $1 and payer = $2 and spent > $3 and spent - amount < $4
-     and bits & 4096 <> 0"
+    record!("where record.bucket = $1 and record.payer = $2 and spent > $3 and spent - amount < $4");
+pub(super) const ANY_FORKED: &str =
+    "select bucket from forked_payment where bucket = $1 and payer = $2 limit 1";
+pub(super) const FORKED_NEAR: &str = listed!(
+    "forked_payment",
+    "where list.bucket = $1 and list.payer = $2 and spent > $3 and spent - amount < $4"
 );
-pub(super) const SENT_IN_FLIGHT: &str = record!("where bucket = $1 and payer = $2 and bits & 96 = 0");
-pub(super) const IN_FLIGHT: &str = record!("where payee = $1 and bits & 96 = 0");
+pub(super) const SENT_IN_FLIGHT: &str =
+    listed!("open_payment", "where list.bucket = $1 and list.payer = $2 and bits & 96 = 0");
+pub(super) const IN_FLIGHT: &str = listed!("open_payment", "where list.payee = $1 and bits & 96 = 0");
 /// Without the evidence.
 pub(super) const RECORDS: &str = "select bucket, payer, payer_seq, id, payee, request_no, amount, spent,
     payer_until_s, bits, first_seen_s, id from record";
+
+pub(super) const OPEN_IDS: &str = "select id from open_payment";
+pub(super) const FORKED_IDS: &str = "select id from forked_payment";
 
 pub(super) const POSTINGS: &str = "select bucket, wallet, kind, reference, debit, credit, amount from ledger";
 pub(super) const POSTINGS_OF: &str =
@@ -111,6 +134,11 @@ pub(super) const USE_ACTIVATION: &str = "update activation set used = 1 where bu
 pub(super) const USE_INDEX: &str =
     "update issuer set next_index = $1 where bucket = $2 and psp = $3 and alg = $4
     and next_index < $1";
+pub(super) const SET_BITS: &str =
+    "update record set bits = $1 where bucket = $2 and payer = $3 and payer_seq = $4
+    and id = $5";
+pub(super) const COME_TO_REST: &str =
+    "delete from open_payment where bucket = $1 and payer = $2 and payer_seq = $3 and id = $4";
 pub(super) const MOVED: &str = "update rail_move set done = 1 where bucket = $1 and id = $2";
 
 /// All of them, with the index that each must use where its rows are among many.
@@ -123,15 +151,17 @@ pub(super) const ALL: &[(&str, Option<&str>)] = &[
     (UNLISTED, Some("wallet_revoked")),
     (CLOSED_WITH_REST, Some("wallet_closed")),
     (BY_SEQ, None),
-    (BY_ID, None),
-    (OPEN_RECORDS, Some("record_open")),
+    (NUMBERS, None),
+    (OPEN_RECORDS, None),
     (ENDING_AFTER, Some("record_by_spent")),
     (REACHING_INTO, Some("record_by_spent")),
-    (ANY_FORKED, Some("record_forked")),
-    (FORKED_NEAR, Some("record_forked")),
+    (ANY_FORKED, None),
+    (FORKED_NEAR, None),
     (SENT_IN_FLIGHT, None),
-    (IN_FLIGHT, Some("record_in_flight")),
+    (IN_FLIGHT, Some("open_payment_by_payee")),
     (RECORDS, None),
+    (OPEN_IDS, None),
+    (FORKED_IDS, None),
     (POSTINGS, None),
     (POSTINGS_OF, None),
     (ANSWERED, None),
@@ -150,6 +180,8 @@ pub(super) const ALL: &[(&str, Option<&str>)] = &[
     (SETTINGS, None),
     (USE_ACTIVATION, None),
     (USE_INDEX, None),
+    (SET_BITS, None),
+    (COME_TO_REST, None),
     (MOVED, None),
     // These sort what they find, or group it.
     (CASES, None),

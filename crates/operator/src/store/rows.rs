@@ -145,6 +145,15 @@ pub(super) fn put_record(record: &Record) -> Vec<Value<'_>> {
     ]
 }
 
+/// What names a payment in the tables that list some.
+pub(super) fn place(record: &Record) -> Vec<Value<'_>> {
+    vec![Value::bucket(&record.payer), (&record.payer).into(), record.payer_seq.into(), (&record.id).into()]
+}
+
+pub(super) fn put_open(record: &Record) -> Vec<Value<'_>> {
+    [place(record), vec![(&record.payee).into(), record.first_seen_s.into()]].concat()
+}
+
 pub(super) fn record(row: Row) -> Result<Record, StoreError> {
     let mut row = Fields::new("record", row);
     row.skip()?;

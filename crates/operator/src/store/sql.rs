@@ -17,7 +17,7 @@ use crate::domain::holding::{Rows, is_move_of};
 use crate::domain::known::{Known, Needs};
 use crate::domain::reason::Reason;
 use crate::domain::reconcile::Move;
-use crate::domain::record::Record;
+use crate::domain::record::{Changed, Record, bit};
 use crate::domain::wallet::Wallet;
 
 /// The store on the database `D`.
@@ -62,7 +62,8 @@ impl<D: Database> Store for SqlStore<D> {
         write_answers(batch, &mut writes);
         write_lists(batch, &mut writes);
         write_scheme(batch, &mut writes);
-        writes.retain(|write| !matches!(write, Write::Rows(_, rows) if rows.is_empty()));
+        let empty = |write: &Write<'_>| matches!(write, Write::Rows(_, rows) | Write::Each(_, _, rows) if rows.is_empty());
+        writes.retain(|write| !empty(write));
         // In the order of their keys: neighbours are on one page, and two writers would not wait for each other in a circle.
         for write in &mut writes {
             if let Write::Rows(_, rows) = write {
@@ -217,6 +218,8 @@ impl<D: Database> Store for SqlStore<D> {
         let all = [
             queries::WALLETS,
             queries::RECORDS,
+            queries::OPEN_IDS,
+            queries::FORKED_IDS,
             queries::POSTINGS,
             queries::PENDING_MOVES,
             queries::PENDING_ORDERS,
@@ -226,9 +229,11 @@ impl<D: Database> Store for SqlStore<D> {
             match query {
                 0 => scan.wallets.push(rows::wallet(row)?),
                 1 => scan.records.push(Record { payment: Vec::new(), ..rows::record(row)? }),
-                2 => scan.postings.push(rows::posting(row)?),
-                3 => scan.pending_moves.push(rows::rail_move(row)?),
-                4 => scan.pending_orders.push(rows::order(row)?.amount.minor()),
+                2 => drop(scan.open.insert(Fields::new("open_payment", row).digest()?)),
+                3 => drop(scan.forked.insert(Fields::new("forked_payment", row).digest()?)),
+                4 => scan.postings.push(rows::posting(row)?),
+                5 => scan.pending_moves.push(rows::rail_move(row)?),
+                6 => scan.pending_orders.push(rows::order(row)?.amount.minor()),
                 _ => {
                     let mut row = Fields::new("misconduct", row);
                     let key = row.key_id()?;
@@ -252,7 +257,26 @@ fn each<'a, T>(
 fn write_money<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) -> Result<(), StoreError> {
     let wallets = batch.wallets.iter().map(rows::put_wallet).collect::<Result<_, _>>()?;
     writes.push(Write::Rows(&table::WALLET, wallets));
-    writes.push(each(&table::RECORD, &batch.records, rows::put_record));
+    let new =
+        || batch.records.iter().filter(|changed| changed.before.is_none()).map(|changed| &changed.record);
+    writes.push(each(&table::RECORD, new(), rows::put_record));
+    writes.push(each(&table::OPEN_PAYMENT, new().filter(|record| record.is_open()), rows::put_open));
+    let (mut bits, mut at_rest, mut forked) = (Vec::new(), Vec::new(), Vec::new());
+    for Changed { record, before } in &batch.records {
+        let as_it_was = before.map(|bits| Record { bits, payment: Vec::new(), ..record.clone() });
+        if as_it_was.is_some() {
+            bits.push([vec![record.bits.into()], rows::place(record)].concat());
+        }
+        if as_it_was.as_ref().is_some_and(|before| before.is_open() && !record.is_open()) {
+            at_rest.push(rows::place(record));
+        }
+        if record.has(bit::FORKED) && as_it_was.is_none_or(|before| !before.has(bit::FORKED)) {
+            forked.push(rows::place(record));
+        }
+    }
+    writes.push(Write::Each(&table::RECORD, queries::SET_BITS, bits));
+    writes.push(Write::Each(&table::OPEN_PAYMENT, queries::COME_TO_REST, at_rest));
+    writes.push(Write::Rows(&table::FORKED_PAYMENT, forked));
     writes.push(each(&table::LEDGER, &batch.postings, rows::put_posting));
     writes.push(each(&table::RAIL_MOVE, &batch.moves, rows::put_move));
     writes.push(each(&table::FUND_ORDER, &batch.order, rows::put_order));

@@ -20,7 +20,7 @@ fn file() -> (tempfile::TempDir, std::path::PathBuf) {
 
 #[test]
 fn numbers_in_queries_and_indexes_are_those_of_the_bits() {
-    assert_eq!((bit::CREDITED | bit::RETURNED, bit::CLOSED, bit::FORKED), (96, 512, 4096));
+    assert_eq!(bit::CREDITED | bit::RETURNED, 96);
     assert_eq!(bit::PAYER | bit::CREDITED | bit::RETURNED, 97);
     assert_eq!(super::OrderState::Pending as u8, 1);
 }
@@ -94,6 +94,7 @@ fn upgrades<D: Database>(open: impl Fn(bool, &[Migration]) -> Result<D, StoreErr
     let mut known = MIGRATIONS.to_vec();
     drop(open(true, &known).unwrap());
     known.push(Migration {
+        postgres: "",
         sql: "alter table wallet add column mood bigint not null default 7",
         known_by: MIGRATIONS.len(),
     });
@@ -108,7 +109,7 @@ fn upgrades<D: Database>(open: impl Fn(bool, &[Migration]) -> Result<D, StoreErr
     assert_eq!(older.wallet(&wallet.id).unwrap(), Some(wallet));
     assert_eq!(older.issued_at(ListKind::Rules, 1).unwrap(), None);
     drop(older);
-    known.push(Migration { sql: "drop table activation", known_by: known.len() });
+    known.push(Migration { sql: "drop table activation", postgres: "", known_by: known.len() });
     drop(open(false, &known).unwrap());
     assert!(matches!(open(false, MIGRATIONS).err(), Some(StoreError::TooNew)));
     // Migrations run once.
