@@ -61,10 +61,11 @@ pub(super) const OPEN_RECORDS: &str = listed!("open_payment", "where list.bucket
 /// The first intervals of gross totals that end after one begins.
 pub(super) const ENDING_AFTER: &str =
     "select payer_seq, amount, spent, bits from record indexed by record_by_spent
-    where bucket = $1 and payer = $2 and spent > $3 order by spent limit 2";
+    where bucket = $1 and payer = $2 and spent > $3 and spent >= 0 order by spent limit 2";
 pub(super) const ENDING_AFTER_LIMIT: usize = 2;
-pub(super) const REACHING_INTO: &str =
-    record!("where record.bucket = $1 and record.payer = $2 and spent > $3 and spent - amount < $4");
+pub(super) const REACHING_INTO: &str = record!(
+    "where record.bucket = $1 and record.payer = $2 and spent > $3 and spent - amount < $4 and spent >= 0"
+);
 pub(super) const ANY_FORKED: &str =
     "select bucket from forked_payment where bucket = $1 and payer = $2 limit 1";
 pub(super) const FORKED_NEAR: &str = listed!(
@@ -88,13 +89,13 @@ pub(super) const POSTINGS_OF: &str =
 
 pub(super) const ANSWERED: &str =
     "select settlement from statement where bucket = $1 and wallet = $2 and message = $3";
-pub(super) const HEADS: &str =
-    "select seq, id, signed from statement where bucket = $1 and wallet = $2 and seq >= $3";
+pub(super) const HEADS: &str = "select seq, id, signed from statement indexed by statement_by_seq
+    where bucket = $1 and wallet = $2 and seq >= $3 and seq >= 0";
 pub(super) const SETTLEMENT: &str = "select settlement from statement indexed by statement_by_settlement
-    where bucket = $1 and wallet = $2 and settlement_id = $3";
+    where bucket = $1 and wallet = $2 and settlement_id = $3 and certified >= 0";
 /// Every certificate was issued in a settlement.
-pub(super) const CERTIFIED: &str = "select settlement from statement where bucket = $1 and wallet = $2
-    and certified = 1 order by seq desc limit 1";
+pub(super) const CERTIFIED: &str = "select settlement from statement indexed by statement_by_seq
+    where bucket = $1 and wallet = $2 and certified = 1 and seq >= 0 order by seq desc limit 1";
 
 pub(super) const ORDER: &str = "select bucket, wallet, number, digest, amount, state from fund_order
     where bucket = $1 and wallet = $2 and number = $3";
@@ -165,9 +166,9 @@ pub(super) const ALL: &[(&str, Option<&str>)] = &[
     (POSTINGS, None),
     (POSTINGS_OF, None),
     (ANSWERED, None),
-    (HEADS, None),
+    (HEADS, Some("statement_by_seq")),
     (SETTLEMENT, Some("statement_by_settlement")),
-    (CERTIFIED, None),
+    (CERTIFIED, Some("statement_by_seq")),
     (ORDER, None),
     (PENDING_ORDERS, Some("fund_order_open")),
     (PENDING_MOVES, Some("rail_move_open")),

@@ -262,8 +262,8 @@ pub(super) fn put_answer(answer: &Answer) -> Vec<Value<'_>> {
     vec![
         Value::bucket(&answer.wallet),
         (&answer.wallet).into(),
-        answer.seq.into(),
         (&answer.message).into(),
+        answer.seq.into(),
         (&answer.id).into(),
         answer.certified.into(),
         (&answer.settlement_id).into(),

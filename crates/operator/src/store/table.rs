@@ -225,8 +225,8 @@ pub(super) static STATEMENT: Table = Table {
     columns: &[
         ("bucket", Int),
         ("wallet", Bytes),
-        ("seq", Int),
         ("message", Bytes),
+        ("seq", Int),
         ("id", Bytes),
         ("certified", Int),
         ("settlement_id", Bytes),
@@ -234,7 +234,7 @@ pub(super) static STATEMENT: Table = Table {
         ("settlement", Bytes),
         ("statement", Bytes),
     ],
-    key: 4,
+    key: 3,
     again: Again::Fails,
 };
 
