@@ -205,7 +205,7 @@ fn rows_of_the_scheme_are_read_as_they_were_written() {
             published: vec![list(1, b"one"), list(2, b"two")],
             images: vec![image(2, 20), image(1, 10)],
             settings: vec![("name".to_owned(), "old".to_owned())],
-            kept: Some((key, kept.clone(), 1)),
+            kept: vec![(key, kept.clone(), 1)],
             new_activation: Some(NewActivation {
                 code: Digest([3; 32]),
                 psp: "alpha".to_owned(),
@@ -222,7 +222,7 @@ fn rows_of_the_scheme_are_read_as_they_were_written() {
     assert_eq!((newest.number, newest.bytes), (2, b"two".to_vec()));
     assert_eq!(store.issued_at(ListKind::Revocation, 1).unwrap(), Some(10));
     assert_eq!(store.images().unwrap(), [image(1, 10), image(2, 20)]);
-    assert_eq!(store.kept(&key).unwrap(), Some(kept.clone()));
+    assert_eq!(store.kept(&[Digest([1; 32]), key]).unwrap(), [None, Some(kept.clone())]);
     let code = Digest([3; 32]);
     assert!(store.activation_open(&code, "alpha", "ann", 50).unwrap());
     assert!(!store.activation_open(&code, "alpha", "ann", 51).unwrap());
@@ -237,14 +237,14 @@ fn rows_of_the_scheme_are_read_as_they_were_written() {
     let next = |index| Some(("alpha".to_owned(), "ES256".to_owned(), index));
     store
         .commit(&Batch {
-            kept: Some((key, other, 2)),
+            kept: vec![(key, other, 2)],
             settings: vec![("name".to_owned(), "new".to_owned())],
             images: vec![withdrawn.clone()],
             next_index: next(10),
             ..Batch::default()
         })
         .unwrap();
-    assert_eq!(store.kept(&key).unwrap(), Some(kept));
+    assert_eq!(store.kept(&[key]).unwrap(), [Some(kept)]);
     assert_eq!(store.settings().unwrap().into_iter().collect::<Vec<_>>(), [("name".into(), "new".into())]);
     assert_eq!(store.images().unwrap(), [withdrawn, image(2, 20)]);
     assert!(store.commit(&Batch { next_index: next(10), ..Batch::default() }).is_err());

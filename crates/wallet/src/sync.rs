@@ -15,6 +15,9 @@ const ANSWER_BYTES_MAX: u64 = 2 * counterfoil_wire::codec::OBJECT_MAX as u64 + 4
 /// How long one exchange may take.
 const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// How long a busy operator is waited for, all in all, before the person is told.
+const BUSY_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// What an operator says of itself. Nothing in it is believed but after a check against a trusted root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scheme {
@@ -175,11 +178,21 @@ impl HttpOperator {
         body: &impl Serialize,
     ) -> Result<T, OperatorError> {
         let body = serde_json::to_vec(body).map_err(|error| self.malformed(&error))?;
-        let mut request = self.agent.post(self.address(path)?).header("Content-Type", "application/json");
-        if let Some(signed) = key {
-            request = request.header("Idempotency-Key", sha256(signed).to_string());
+        let mut waited = Duration::ZERO;
+        loop {
+            let mut request = self.agent.post(self.address(path)?).header("Content-Type", "application/json");
+            if let Some(signed) = key {
+                request = request.header("Idempotency-Key", sha256(signed).to_string());
+            }
+            let answer = request.send(&body[..]);
+            match answer.as_ref().ok().and_then(busy_for).filter(|wait| waited + *wait <= BUSY_TIME_MAX) {
+                Some(wait) => {
+                    std::thread::sleep(wait);
+                    waited += wait;
+                }
+                None => return self.read(answer),
+            }
         }
-        self.read(request.send(&body[..]))
     }
 
     fn address(&self, path: &str) -> Result<String, OperatorError> {
@@ -266,6 +279,13 @@ impl Operator for HttpOperator {
     }
 }
 
+/// For how long an operator that has too much to do asks to be left alone (RFC 9110 section 10.2.3): nothing was done.
+fn busy_for(answer: &ureq::http::Response<ureq::Body>) -> Option<Duration> {
+    let busy = answer.status() == ureq::http::StatusCode::TOO_MANY_REQUESTS;
+    let seconds = answer.headers().get("Retry-After").filter(|_| busy)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
 /// An operator on this computer is never behind a proxy, whatever the environment says.
 fn is_loopback(url: &str) -> bool {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
@@ -290,6 +310,38 @@ mod tests {
         for url in ["http://example.org:127", "http://localhost.example.org", "http://10.0.0.1"] {
             assert!(!is_loopback(url), "{url}");
         }
+    }
+
+    #[test]
+    fn an_operator_that_is_busy_is_asked_again_when_it_says_and_not_for_ever() {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = |status: &str, headers: &str, body: &str| {
+            format!(
+                "HTTP/1.1 {status}\r\n{headers}connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+        };
+        let busy = |wait: &str| {
+            answer("429 Too Many Requests", &format!("retry-after: {wait}\r\n"), "{\"code\":620}")
+        };
+        let answers = [busy("0"), busy("0"), answer("200 OK", "", "{\"settlement\":\"a5\"}"), busy("86400")];
+        let server = std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut asked = [0; 4096];
+                while !String::from_utf8_lossy(&asked).contains("statement") {
+                    assert!(stream.read(&mut asked).unwrap() > 0);
+                }
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let operator = HttpOperator::new(&url);
+        assert_eq!(operator.settle(&[1]).unwrap(), [0xa5]);
+        let Err(OperatorError::Refused(problem)) = operator.settle(&[1]) else { panic!("it waited a day") };
+        assert_eq!((problem.status, problem.code), (429, Some(Code::Busy)));
+        server.join().unwrap();
     }
 
     #[test]

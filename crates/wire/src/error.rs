@@ -178,6 +178,8 @@ codes! {
     ChallengeStale = 617, Caller, "the enrolment answers no challenge that is open: it is unknown, used or expired; nothing was enrolled", "ask for a new challenge and enrol with it";
     ImageRefused = 618, Caller, "the image of the trusted application, or the application that hosts it, is not on the operator's list; nothing was enrolled", "update the application, then enrol";
     EvidenceInvalid = 619, Caller, "the evidence about the element does not hold, or says something else than the enrolment; nothing was enrolled", "enrol from a genuine device, or under a lower grade";
+    Busy = 620, Operator, "the operator has as much to do as it can take; nothing of this request was done", "ask again after the time that Retry-After names";
+    OperatorUnauthorised = 621, Caller, "the operator's credentials do not hold", "use the operator's token";
 }
 
 /// An error with its number.

@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use counterfoil_wallet::{Counter, Host, Kind, NewHome};
 use counterfoil_wire::Algorithm;
@@ -19,13 +19,14 @@ pub const PIN: &str = "4711";
 pub struct World {
     pub dir: tempfile::TempDir,
     pub url: String,
-    serving: Child,
+    serving: Mutex<Child>,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        let _ = self.serving.kill();
-        let _ = self.serving.wait();
+        let serving = self.serving.get_mut().unwrap();
+        let _ = serving.kill();
+        let _ = serving.wait();
     }
 }
 
@@ -85,29 +86,37 @@ fn must_unshare() {
 impl World {
     /// A sandbox operator, serving.
     pub fn new() -> Self {
+        Self::with_rows_in(None)
+    }
+
+    /// The same, with its rows in this database.
+    pub fn with_rows_in(database: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let binary = env!("CARGO_BIN_EXE_counterfoil");
         let init = Command::new(binary)
             .args(["operator", "init", "--dir", "op"])
+            .args(database.iter().flat_map(|database| ["--database", database]))
             .current_dir(dir.path())
             .output()
             .unwrap();
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
         let (serving, url) = serve(dir.path(), "op", "127.0.0.1:0");
-        let world = Self { dir, url, serving };
+        let world = Self { dir, url, serving: Mutex::new(serving) };
         std::fs::write(world.path("pin"), PIN).unwrap();
         world
     }
 
     /// Ends the operator's process.
-    pub fn stop_operator(&mut self) {
-        self.serving.kill().unwrap();
-        self.serving.wait().unwrap();
+    pub fn stop_operator(&self) {
+        let mut serving = self.serving.lock().unwrap();
+        serving.kill().unwrap();
+        serving.wait().unwrap();
     }
 
     /// Serves again, at the address that the wallets know.
-    pub fn start_operator(&mut self) {
-        (self.serving, _) = serve(self.dir.path(), "op", self.url.trim_start_matches("http://"));
+    pub fn start_operator(&self) {
+        let (serving, _) = serve(self.dir.path(), "op", self.url.trim_start_matches("http://"));
+        *self.serving.lock().unwrap() = serving;
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -3,14 +3,30 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use counterfoil_wire::Code;
 
 use super::Problem;
 use crate::error::random;
+use crate::service::Intake;
+
+/// Lets a statement's request in if there is room for its body, before it is read.
+pub(super) async fn admit(State(intake): State<Intake>, request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    match intake.admit(length) {
+        // Held until the answer is there.
+        Ok(_room) => next.run(request).await,
+        Err(busy) => {
+            let mut response = Problem::of(Code::Busy).into_response();
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(busy.retry_after_s));
+            response
+        }
+    }
+}
 
 const TIME_MAX: Duration = Duration::from_secs(30);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

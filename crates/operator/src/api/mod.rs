@@ -7,7 +7,8 @@ mod psp;
 mod wallets;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, FromRef, State};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use counterfoil_trust::key_id;
@@ -17,7 +18,7 @@ use serde_json::json;
 
 use crate::error::Refusal;
 use crate::init::currency_letters;
-use crate::service::Service;
+use crate::service::{Intake, Service};
 
 pub use problem::{MEDIA_TYPE as PROBLEM_MEDIA_TYPE, Problem};
 
@@ -28,15 +29,38 @@ pub const BODY_MAX: usize = 2 * OBJECT_MAX + 1024;
 /// memory; the largest chain that is looked at takes half of this.
 pub const ENROLMENT_BODY_MAX: usize = 256 << 10;
 
+/// What handlers work on.
+#[derive(Clone)]
+struct Api {
+    service: Service,
+    intake: Intake,
+}
+
+impl FromRef<Api> for Service {
+    fn from_ref(api: &Api) -> Self {
+        api.service.clone()
+    }
+}
+
+impl FromRef<Api> for Intake {
+    fn from_ref(api: &Api) -> Self {
+        api.intake.clone()
+    }
+}
+
 /// The whole API over one operator.
 pub fn router(service: Service) -> Router {
+    let intake = Intake::start(&service);
     Router::new()
         .route("/healthz", get(healthz))
         .route("/v1/scheme", get(scheme))
         .route("/v1/enrolments", post(wallets::enrol).layer(DefaultBodyLimit::max(ENROLMENT_BODY_MAX)))
         .route("/v1/enrolments/challenge", post(wallets::challenge))
         .route("/v1/fundings", post(wallets::fund))
-        .route("/v1/statements", post(wallets::settle))
+        .route(
+            "/v1/statements",
+            post(wallets::settle).layer(from_fn_with_state(intake.clone(), layers::admit)),
+        )
         .route("/v1/trust-list", get(lists::trust))
         .route("/v1/rules", get(lists::rules))
         .route("/v1/revocation-list", get(lists::revocation))
@@ -52,8 +76,8 @@ pub fn router(service: Service) -> Router {
         .fallback(async || Problem::of(Code::RouteUnknown).with_status(404))
         .method_not_allowed_fallback(async || Problem::of(Code::RouteUnknown).with_status(405))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(axum::middleware::from_fn(layers::observe))
-        .with_state(service)
+        .layer(from_fn(layers::observe))
+        .with_state(Api { service, intake })
 }
 
 /// Runs an operation where it may block.

@@ -78,11 +78,12 @@ impl IntoResponse for Problem {
 fn status(code: Code) -> u16 {
     match code {
         Code::IdempotencyMissing => 400,
-        Code::PspUnauthorised => 401,
+        Code::PspUnauthorised | Code::OperatorUnauthorised => 401,
         Code::ActivationRefused | Code::EnrolmentMismatch | Code::KeyRevoked => 403,
         Code::UnknownPsp | Code::UnknownWallet => 404,
         Code::KeyEnrolled | Code::WalletClosed => 409,
         Code::TooLong => 413,
+        Code::Busy => 429,
         Code::Internal => 500,
         Code::RailUnavailable => 503,
         code if code.number() < 200 => 400,

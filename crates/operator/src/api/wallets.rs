@@ -14,7 +14,8 @@ use serde_json::json;
 
 use super::{Problem, blocking};
 use crate::error::Refusal;
-use crate::service::{NewKey, Service};
+use crate::service::intake::Arrival;
+use crate::service::{Intake, NewKey, Service};
 use crate::store::Kept;
 
 /// Longest idempotency key, in bytes.
@@ -106,17 +107,27 @@ struct Settle {
 }
 
 pub(super) async fn settle(
-    State(service): State<Service>,
+    State(intake): State<Intake>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let (ask, bytes) = parse::<Settle>(body)?;
-    let statement = message(&ask.statement)?;
-    once("/v1/statements", service, &headers, &bytes, move |service| {
-        let settlement = service.settle(&statement)?;
-        Ok((200, json!({ "settlement": hex::encode(settlement) })))
-    })
-    .await
+    let (key, request) = named("/v1/statements", &headers, &bytes)?;
+    // What waits in the queue is the statement alone, not the body that it came in.
+    let arrival = Arrival { statement: message(&ask.statement)?, key, request };
+    drop((ask, bytes));
+    let settlement = intake.settle(arrival).await?;
+    Ok(Json(json!({ "settlement": hex::encode(settlement) })).into_response())
+}
+
+/// Names the request's idempotency key, and the request.
+fn named(route: &str, headers: &HeaderMap, body: &[u8]) -> Result<(Digest, Digest), Problem> {
+    let key = headers.get("idempotency-key").map(|key| key.as_bytes()).unwrap_or_default();
+    if key.is_empty() || key.len() > KEY_MAX {
+        return Err(Problem::of(Code::IdempotencyMissing));
+    }
+    let named = |bytes: &[u8]| sha256(&[route.as_bytes(), b"\n", bytes].concat());
+    Ok((named(key), named(body)))
 }
 
 /// Runs an operation that moves money under the request's idempotency key
@@ -129,12 +140,7 @@ async fn once(
     body: &[u8],
     run: impl FnOnce(&Service) -> Result<(u16, serde_json::Value), Refusal> + Send + 'static,
 ) -> Result<Response, Problem> {
-    let key = headers.get("idempotency-key").map(|key| key.as_bytes()).unwrap_or_default();
-    if key.is_empty() || key.len() > KEY_MAX {
-        return Err(Problem::of(Code::IdempotencyMissing));
-    }
-    let named = |bytes: &[u8]| -> Digest { sha256(&[route.as_bytes(), b"\n", bytes].concat()) };
-    let (key, request) = (named(key), named(body));
+    let (key, request) = named(route, headers, body)?;
     let kept = blocking(move || {
         if let Some(kept) = service.kept(&key, &request)? {
             return Ok(kept);

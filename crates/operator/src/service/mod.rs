@@ -5,6 +5,7 @@ mod closing;
 mod enrol;
 mod fund;
 mod images;
+pub mod intake;
 mod lists;
 mod moves;
 mod psp;
@@ -37,6 +38,7 @@ use crate::store::{self, Batch, Issued, Kept, ListKind, Store, StoreError};
 pub use enrol::NewKey;
 pub use fund::FundReply;
 pub use images::ImageReport;
+pub use intake::Intake;
 pub use psp::Activation;
 
 /// Held during an operation, and while the folder is made.
@@ -194,7 +196,7 @@ impl Service {
     /// # Errors
     /// [`Code::IdempotencyReused`] for another request.
     pub fn kept(&self, key: &Digest, request: &Digest) -> Result<Option<Kept>, Refusal> {
-        let kept = self.exclusively(|desk| Ok(desk.store.kept(key)?))?;
+        let kept = self.exclusively(|desk| Ok(desk.store.kept(&[*key])?.pop().flatten()))?;
         match kept {
             Some(kept) if kept.request != *request => Err(Code::IdempotencyReused.into()),
             kept => Ok(kept),
@@ -206,7 +208,7 @@ impl Service {
     /// # Errors
     /// [`Refusal::Store`], [`Refusal::System`].
     pub fn keep(&self, key: &Digest, kept: &Kept) -> Result<(), Refusal> {
-        let kept = Some((*key, kept.clone(), self.now_s()));
+        let kept = vec![(*key, kept.clone(), self.now_s())];
         self.exclusively(|desk| Ok(desk.store.commit(&Batch { kept, ..Batch::default() })?))
     }
 

@@ -8,6 +8,7 @@ use counterfoil_wire::sync::{Settlement, Statement};
 use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId};
 use rayon::prelude::*;
 
+use super::intake::all_refused;
 use super::{Desk, Service};
 use crate::domain::journal::{Item, Reading, Sealed, read};
 use crate::domain::known::Needs;
@@ -128,11 +129,7 @@ impl Service {
                 let of = |name: &Option<_>| name.and_then(|_| told.next()).unwrap_or(Asked::Stranger);
                 named.iter().map(of).map(Ok).collect()
             }
-            Err(refusal) => {
-                // Told to the first; the others are told the same in short.
-                let mut first = Some(refusal);
-                named.iter().map(|_| Err(first.take().unwrap_or(Code::Internal.into()))).collect()
-            }
+            Err(refusal) => all_refused(refusal, named.len()),
         }
     }
 

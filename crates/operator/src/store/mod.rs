@@ -236,8 +236,8 @@ pub struct Batch {
     pub next_index: Option<(String, String, u32)>,
     /// Rail transfers that were made: bucket and id.
     pub moved: Vec<(u16, String)>,
-    /// An answer to keep for an idempotency key, if none is kept for it, and when.
-    pub kept: Option<(Digest, Kept, u32)>,
+    /// Answers to keep for idempotency keys, if none is kept for them, and when.
+    pub kept: Vec<(Digest, Kept, u32)>,
     /// An activation that is open from now on.
     pub new_activation: Option<NewActivation>,
     /// Images, new or changed.
@@ -378,8 +378,8 @@ pub trait Store: Send {
     /// Images that were ever listed, oldest first.
     fn images(&self) -> Result<Vec<ListedImage>, StoreError>;
 
-    /// The answer kept for an idempotency key.
-    fn kept(&self, key: &Digest) -> Result<Option<Kept>, StoreError>;
+    /// The answers kept for idempotency keys.
+    fn kept(&self, keys: &[Digest]) -> Result<Vec<Option<Kept>>, StoreError>;
 
     /// Settings by name.
     fn settings(&self) -> Result<BTreeMap<String, String>, StoreError>;

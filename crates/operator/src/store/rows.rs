@@ -5,10 +5,12 @@ use counterfoil_trust::sha256;
 use counterfoil_wire::cert::Grade;
 use counterfoil_wire::element::{CounterKind, Tamper};
 use counterfoil_wire::sync::Standing;
-use counterfoil_wire::{Amount, KeyId, PublicKey, Wire};
+use counterfoil_wire::{Amount, Digest, KeyId, PublicKey, Wire};
 
 use super::value::{Fields, Row, Value};
-use super::{Answer, Issued, ListedImage, Order, OrderState, Published, Revocation, SCHEME, StoreError};
+use super::{
+    Answer, Issued, Kept, ListedImage, Order, OrderState, Published, Revocation, SCHEME, StoreError,
+};
 use crate::domain::element::{Element, Evidence};
 use crate::domain::ledger::{Account, Kind, Posting};
 use crate::domain::reconcile::{Case, Move};
@@ -270,6 +272,17 @@ pub(super) fn put_answer(answer: &Answer) -> Vec<Value<'_>> {
         Value::optional(answer.signed.as_ref().map(Wire::to_bytes)),
         (&answer.settlement).into(),
         (&answer.statement).into(),
+    ]
+}
+
+pub(super) fn put_kept((key, kept, kept_at_s): &(Digest, Kept, u32)) -> Vec<Value<'_>> {
+    vec![
+        Value::bucket(&KeyId(key.0)),
+        key.into(),
+        (&kept.request).into(),
+        kept.status.into(),
+        (&kept.body).into(),
+        (*kept_at_s).into(),
     ]
 }
 

@@ -198,11 +198,17 @@ impl<D: Database> Store for SqlStore<D> {
         self.all(queries::IMAGES, vec![SCHEME.into()], rows::image)
     }
 
-    fn kept(&self, key: &Digest) -> Result<Option<Kept>, StoreError> {
-        self.first(queries::KEPT, vec![Value::bucket(&KeyId(key.0)), key.into()], |row| {
+    fn kept(&self, keys: &[Digest]) -> Result<Vec<Option<Kept>>, StoreError> {
+        let mut found: Vec<Option<Kept>> = keys.iter().map(|_| None).collect();
+        let asked: Vec<_> = keys.iter().map(|key| vec![Value::bucket(&KeyId(key.0)), key.into()]).collect();
+        for (at, row) in self.0.select_each(queries::KEPT, &asked)? {
             let mut row = Fields::new("idempotency", row);
-            Ok(Kept { request: row.digest()?, status: row.int()?, body: row.text()? })
-        })
+            let kept = Kept { request: row.digest()?, status: row.int()?, body: row.text()? };
+            if let Some(place) = found.get_mut(at) {
+                *place = Some(kept);
+            }
+        }
+        Ok(found)
     }
 
     fn settings(&self) -> Result<BTreeMap<String, String>, StoreError> {
@@ -289,17 +295,7 @@ fn write_money<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) -> Result<(), 
 fn write_answers<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) {
     writes.push(each(&table::MISCONDUCT, &batch.cases, rows::put_case));
     writes.push(each(&table::STATEMENT, &batch.answers, rows::put_answer));
-    if let Some((key, kept, kept_at_s)) = &batch.kept {
-        let row = vec![
-            Value::bucket(&KeyId(key.0)),
-            key.into(),
-            (&kept.request).into(),
-            kept.status.into(),
-            (&kept.body).into(),
-            (*kept_at_s).into(),
-        ];
-        writes.push(Write::Rows(&table::IDEMPOTENCY, vec![row]));
-    }
+    writes.push(each(&table::IDEMPOTENCY, &batch.kept, rows::put_kept));
 }
 
 fn write_lists<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) {

@@ -1,0 +1,225 @@
+//! The way in for statements: a crowd's are settled in batches, and no more are held than memory and patience bear.
+//!
+//! A request is [admitted](Intake::admit) before its body is read: all bodies that are held together have at most
+//! [`HELD_MAX`] bytes. One that finds no room is told when to come again. An admitted statement waits in a queue; whichever
+//! worker is free takes all that wait, up to a batch, checks their signatures beside the other worker, and writes what comes of
+//! them in its turn. Nothing is acknowledged before it is durable: a process that is killed owes its clients an answer, and the
+//! same statement, sent again, gets the one that was written, or is settled then.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use counterfoil_wire::{Code, Digest};
+use tokio::sync::oneshot;
+
+use super::Service;
+use super::settle::Settled;
+use crate::error::Refusal;
+use crate::store::{Batch, Kept};
+
+/// Bytes of all bodies that are held at once.
+pub const HELD_MAX: usize = 256 << 20;
+/// Bytes that a body counts at least: it bounds how many statements wait, and so how long.
+pub const HELD_MIN: usize = 128 << 10;
+/// Statements in a batch: some thousands of payments.
+const BATCH_MAX: usize = 64;
+/// Bytes of the statements in a batch.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+/// One checks signatures while the other writes.
+const WORKERS: usize = 2;
+/// What a statement is thought to take until some were settled.
+const FIRST_GUESS: Duration = Duration::from_millis(5);
+/// Longest time after which a client is asked to come again, seconds.
+const RETRY_MAX_S: u64 = 30;
+
+/// A statement, and the request that it came in.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The statement.
+    pub statement: Vec<u8>,
+    /// Names the request's idempotency key.
+    pub key: Digest,
+    /// SHA-256 of the request.
+    pub request: Digest,
+}
+
+/// There is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy {
+    /// When to come again, seconds.
+    pub retry_after_s: u64,
+}
+
+/// What all see of what is held.
+#[derive(Debug)]
+struct Load {
+    held: AtomicUsize,
+    waiting: AtomicU64,
+    /// What a statement takes, in a batch, microseconds.
+    pace_us: AtomicU64,
+}
+
+/// Room for one request; given back when it is dropped.
+#[derive(Debug)]
+pub struct Room {
+    load: Arc<Load>,
+    bytes: usize,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.load.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+struct Job {
+    arrival: Arrival,
+    answer: oneshot::Sender<Settled>,
+}
+
+/// The queue and its workers. Cheap to clone; the workers end with the last clone, when nothing waits any more.
+#[derive(Clone)]
+pub struct Intake {
+    queue: Sender<Job>,
+    load: Arc<Load>,
+}
+
+impl Intake {
+    /// Starts the workers.
+    pub fn start(service: &Service) -> Self {
+        let (queue, jobs) = channel();
+        let jobs = Arc::new(Mutex::new(jobs));
+        let load = Arc::new(Load {
+            held: AtomicUsize::new(0),
+            waiting: AtomicU64::new(0),
+            pace_us: AtomicU64::new(u64::try_from(FIRST_GUESS.as_micros()).unwrap_or(u64::MAX)),
+        });
+        for _ in 0..WORKERS {
+            let (service, jobs, load) = (service.clone(), jobs.clone(), load.clone());
+            std::thread::spawn(move || work(&service, &jobs, &load));
+        }
+        Self { queue, load }
+    }
+
+    /// Room for a request with a body of `bytes`, or of unknown length.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn admit(&self, bytes: Option<usize>) -> Result<Room, Busy> {
+        let bytes = bytes.unwrap_or(crate::api::BODY_MAX).max(HELD_MIN);
+        let more = |held: usize| held.checked_add(bytes).filter(|held| *held <= HELD_MAX);
+        match self.load.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
+            Ok(_) => Ok(Room { load: self.load.clone(), bytes }),
+            Err(_) => {
+                let waiting = self.load.waiting.load(Ordering::Relaxed);
+                let wait_us = waiting.saturating_mul(self.load.pace_us.load(Ordering::Relaxed));
+                Err(Busy { retry_after_s: wait_us.div_ceil(1_000_000).clamp(1, RETRY_MAX_S) })
+            }
+        }
+    }
+
+    /// Settles a statement with whichever others wait.
+    ///
+    /// # Errors
+    /// Those of [`Service::settle`]; [`Code::IdempotencyReused`].
+    pub async fn settle(&self, arrival: Arrival) -> Settled {
+        let (answer, settled) = oneshot::channel();
+        self.load.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.queue.send(Job { arrival, answer }).is_err() {
+            return Err(Code::Internal.into());
+        }
+        settled.await.unwrap_or(Err(Code::Internal.into()))
+    }
+}
+
+fn work(service: &Service, jobs: &Mutex<Receiver<Job>>, load: &Load) {
+    loop {
+        // The other worker waits for the queue no longer than this takes.
+        let batch = next_batch(&jobs.lock().unwrap_or_else(PoisonError::into_inner));
+        let Some(batch) = batch else { return };
+        let (arrivals, answers): (Vec<Arrival>, Vec<oneshot::Sender<Settled>>) =
+            batch.into_iter().map(|job| (job.arrival, job.answer)).unzip();
+        let count = u64::try_from(arrivals.len()).unwrap_or(u64::MAX);
+        let begun = Instant::now();
+        // A batch that breaks off has written all or nothing; its clients ask again.
+        let settled = catch_unwind(AssertUnwindSafe(|| service.settle_arrivals(&arrivals)));
+        match settled {
+            Ok(settled) => {
+                for (answer, settled) in answers.into_iter().zip(settled) {
+                    // Whoever does not wait any more asks again.
+                    let _ = answer.send(settled);
+                }
+            }
+            Err(_) => tracing::error!(statements = count, "a batch of statements broke off"),
+        }
+        load.waiting.fetch_sub(count, Ordering::Relaxed);
+        let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let of_one = took_us / count.max(1);
+        let _ = load.pace_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |pace| {
+            Some((pace.saturating_mul(7).saturating_add(of_one) / 8).max(1))
+        });
+    }
+}
+
+/// Waits for a statement and takes all that wait behind it, as far as a batch holds them. `None` when none can come any more.
+fn next_batch(jobs: &Receiver<Job>) -> Option<Vec<Job>> {
+    let mut batch = vec![jobs.recv().ok()?];
+    let mut bytes = 0usize;
+    while batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
+        let Ok(job) = jobs.try_recv() else { break };
+        bytes = bytes.saturating_add(job.arrival.statement.len());
+        batch.push(job);
+    }
+    Some(batch)
+}
+
+impl Service {
+    /// Settles statements together that came in requests with idempotency keys. A key names one request; the answer to a statement
+    /// is kept with the statement, so that of the key no more than that is kept.
+    pub fn settle_arrivals(&self, arrivals: &[Arrival]) -> Vec<Settled> {
+        let keys: Vec<Digest> = arrivals.iter().map(|arrival| arrival.key).collect();
+        let kept = match self.exclusively(|desk| Ok(desk.store.kept(&keys)?)) {
+            Ok(kept) => kept,
+            Err(refusal) => return all_refused(refusal, arrivals.len()),
+        };
+        let reused = |(arrival, kept): (&Arrival, &Option<Kept>)| {
+            kept.as_ref().is_some_and(|kept| kept.request != arrival.request)
+        };
+        let reused: Vec<bool> = arrivals.iter().zip(&kept).map(reused).collect();
+        let fresh = arrivals.iter().zip(&reused).filter(|(_, reused)| !**reused);
+        let fresh: Vec<&[u8]> = fresh.map(|(arrival, _)| arrival.statement.as_slice()).collect();
+        let mut settled = self.settle_all(&fresh).into_iter();
+        let settled: Vec<Settled> = reused
+            .iter()
+            .map(|reused| match reused {
+                true => Err(Code::IdempotencyReused.into()),
+                false => settled.next().unwrap_or(Err(Code::Internal.into())),
+            })
+            .collect();
+        let now_s = self.now_s();
+        let answered = arrivals.iter().zip(&kept).zip(&settled);
+        let new: Vec<(Digest, Kept, u32)> = answered
+            .filter(|((_, kept), settled)| kept.is_none() && settled.is_ok())
+            .map(|((arrival, _), _)| {
+                (arrival.key, Kept { request: arrival.request, status: 200, body: String::new() }, now_s)
+            })
+            .collect();
+        if !new.is_empty()
+            && let Err(refusal) =
+                self.exclusively(|desk| Ok(desk.store.commit(&Batch { kept: new, ..Batch::default() })?))
+        {
+            // The statements are settled, and are one operation without their keys too.
+            tracing::warn!(error = %refusal, "idempotency keys were not kept");
+        }
+        settled
+    }
+}
+
+/// The refusal for the first, and in short for the others.
+pub(super) fn all_refused<T>(refusal: Refusal, count: usize) -> Vec<Result<T, Refusal>> {
+    let mut first = Some(refusal);
+    (0..count).map(|_| Err(first.take().unwrap_or(Code::Internal.into()))).collect()
+}
