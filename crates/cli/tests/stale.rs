@@ -48,7 +48,7 @@ fn enrol(world: &World, options: &str) -> common::Gave {
 
 #[test]
 fn a_stale_wallet_is_replaced_on_request_alone_and_its_balance_comes_back_through_the_psp() {
-    let mut world = World::new();
+    let world = World::new();
     let old = stale(&world);
     // Left by the old wallet's last command; the new one must not carry it out.
     std::fs::copy(world.path("ben/last.json"), world.path("anna/pending.json")).unwrap();

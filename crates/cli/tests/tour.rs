@@ -167,7 +167,7 @@ fn an_account_that_does_not_cover_the_order_is_told_by_number() {
 
 #[test]
 fn an_operator_that_is_away_costs_nothing() {
-    let mut world = World::new();
+    let world = World::new();
     world.wallet("anna", "", "50.00");
     world.stop_operator();
     world.online("wallet --home anna sync").exits(1).says("cannot be reached").says("nothing is lost");

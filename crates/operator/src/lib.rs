@@ -8,6 +8,7 @@
 //! | [`store`] | where rows are kept |
 //! | [`service`] | the operations |
 //! | [`api`] | the operations over HTTP |
+//! | [`metrics`] | what is counted meanwhile |
 //! | [`jobs`] | what happens without a request |
 //! | [`challenge`], [`attestation`] | what an enrolment must show of the element |
 //! | [`factory`], [`keys`] | certificates and private keys |
@@ -41,6 +42,7 @@ pub mod factory;
 pub mod init;
 pub mod jobs;
 pub mod keys;
+pub mod metrics;
 pub mod place;
 pub mod serve;
 pub mod service;

@@ -46,12 +46,25 @@ pub fn serve(
         let listener = TcpListener::bind(listen).await.map_err(OperatorError::Listen)?;
         let address = listener.local_addr().map_err(OperatorError::Listen)?;
         let stop = stop_signal().map_err(OperatorError::Listen)?;
-        let jobs = tokio::spawn(jobs::run(service.clone()));
         ready(address);
-        let served = axum::serve(listener, api::router(service)).with_graceful_shutdown(stop).await;
-        jobs.abort();
-        served.map_err(OperatorError::Listen)
+        answer(service, listener, stop).await
     })
+}
+
+/// Answers requests that come to `listener`, and does what falls due meanwhile, until `stop` ends; then finishes the requests that are
+/// under way.
+///
+/// # Errors
+/// [`OperatorError::Listen`].
+pub async fn answer(
+    service: Service,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), OperatorError> {
+    let jobs = tokio::spawn(jobs::run(service.clone()));
+    let served = axum::serve(listener, api::router(service)).with_graceful_shutdown(stop).await;
+    jobs.abort();
+    served.map_err(OperatorError::Listen)
 }
 
 /// Set up before anybody is told that the service is ready, so that a signal sent at once is not missed.

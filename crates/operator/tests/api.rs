@@ -416,3 +416,31 @@ async fn a_psp_closes_its_own_wallets_and_sees_what_they_hold() {
         (&json!(700), &json!(0), &json!(true))
     );
 }
+
+#[tokio::test]
+async fn what_happens_is_counted_for_whoever_watches() {
+    let world = World::new();
+    get(&world, "/healthz").await;
+    get(&world, "/v1/psp/ann/wallets/bob").await;
+    get(&world, "/nowhere").await;
+    let mut ann = world.person("ann");
+    let statement = ann.message(&Command::Statement {}).unwrap();
+    let body = json!({ "statement": hex::encode(&statement.0) }).to_string();
+    post(&world, "/v1/statements", Some("a"), body).await;
+    post(&world, "/v1/statements", Some("b"), json!({ "statement": "a5" }).to_string()).await;
+    let answer = get(&world, "/metrics").await;
+    assert_eq!(answer.kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let text = String::from_utf8(answer.body).unwrap();
+    for line in [
+        "counterfoil_http_requests_total{route=\"/healthz\",method=\"GET\",status=\"200\"} 1",
+        "counterfoil_http_requests_total{route=\"/v1/psp/{psp}/wallets/{key_id}\",method=\"GET\",status=\"401\"} 1",
+        "counterfoil_http_requests_total{route=\"none\",method=\"GET\",status=\"404\"} 1",
+        "counterfoil_statements_total{outcome=\"settled\"} 1",
+        "counterfoil_statements_total{outcome=\"refused\"} 1",
+        "counterfoil_intake_held_bytes 0",
+        "counterfoil_intake_waiting 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+    }
+    assert!(!text.contains("ann") && text.ends_with("# EOF\n"), "{text}");
+}

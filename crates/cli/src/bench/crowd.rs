@@ -29,17 +29,21 @@ pub(crate) struct Statements {
     pub(crate) wallets: u64,
 }
 
-/// Makes `payments` payments, or as many more as fill the last circle, among wallets of `service`, and the statements that tell them.
+/// Wallets, and payments of each, that come to `payments` or as many more as fill the last circle.
+pub(crate) fn of_payments(payments: u64) -> (u64, u64) {
+    let each = payments.div_ceil(CIRCLE as u64).clamp(1, PAYMENTS_EACH_MAX as u64);
+    (payments.div_ceil(each), each)
+}
+
+/// Has `wallets` of `service`, or as many more as fill the last circle, make some payments each, and the statements that tell them.
 pub(crate) fn statements(
     service: &Service,
     dir: &Path,
-    payments: u64,
+    (wallets, each): (u64, u64),
     algorithm: Algorithm,
     progress: &Progress,
 ) -> Result<Statements> {
-    let payments = usize::try_from(payments)?;
-    let each = payments.div_ceil(CIRCLE).clamp(1, PAYMENTS_EACH_MAX);
-    let circles = payments.div_ceil(CIRCLE * each);
+    let (circles, each) = (usize::try_from(wallets)?.div_ceil(CIRCLE), usize::try_from(each)?);
     let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(circles);
     let mut made: Vec<Vec<u8>> = Vec::new();

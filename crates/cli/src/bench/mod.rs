@@ -7,6 +7,8 @@ mod meter;
 mod pair;
 mod reconcile;
 mod rows;
+mod settle;
+mod sync;
 mod tap;
 
 use anyhow::Result;
@@ -26,11 +28,14 @@ enum Command {
     Tap(tap::TapArgs),
     /// A crowd that paid each other comes back at once: what the operator reconciles in a second
     Reconcile(reconcile::ReconcileArgs),
+    /// A crowd syncs over HTTP at half the rate that the operator can take: how long each waits
+    Sync(sync::SyncArgs),
 }
 
 pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<u8> {
     match &args.command {
         Command::Tap(args) => tap::run(args, output),
         Command::Reconcile(args) => reconcile::run(args, output),
+        Command::Sync(args) => sync::run(args, output),
     }
 }

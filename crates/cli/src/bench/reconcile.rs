@@ -1,11 +1,10 @@
 //! What it costs the operator to reconcile a crowd that comes back at once.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use counterfoil_operator::domain::journal::read;
 use counterfoil_operator::signatures::{Collected, Seen, all_hold_strictly};
@@ -17,14 +16,9 @@ use counterfoil_wire::sync::Statement;
 use serde::Serialize;
 
 use super::crowd::{self, Statements};
-use super::memory;
 use super::rows::{Rows, StoreKind};
+use super::{memory, settle};
 use crate::output::Output;
-
-/// Statements that are settled together.
-const BATCH: usize = 64;
-/// Batches under way at once: one is checked while another is written.
-const WORKERS: usize = 2;
 
 #[derive(Debug, Args)]
 pub(crate) struct ReconcileArgs {
@@ -41,9 +35,18 @@ pub(crate) struct ReconcileArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Alg {
+pub(super) enum Alg {
     Eddsa,
     Es256,
+}
+
+impl Alg {
+    pub(super) fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Eddsa => Algorithm::EdDsa,
+            Self::Es256 => Algorithm::Es256,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -64,17 +67,15 @@ struct Figures {
 }
 
 pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
-    let algorithm = match args.alg {
-        Alg::Eddsa => Algorithm::EdDsa,
-        Alg::Es256 => Algorithm::Es256,
-    };
+    let algorithm = args.alg.algorithm();
     let dir = tempfile::tempdir().context("cannot make a folder for the operator")?;
     let rows = Rows::new(args.store, &dir.path().join("operator"))?;
     init(rows.place.clone(), InitOptions::sandbox(START_S))?;
     let open = || Service::open(rows.place.clone(), Arc::new(|| START_S));
     let service = open()?;
     let progress = output.progress("payments made", args.payments);
-    let statements = crowd::statements(&service, dir.path(), args.payments, algorithm, &progress)?;
+    let statements =
+        crowd::statements(&service, dir.path(), crowd::of_payments(args.payments), algorithm, &progress)?;
     progress.done();
 
     // Closed, so that the log is in the database.
@@ -82,7 +83,7 @@ pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
     let stored_before = rows.bytes()?;
     let service = open()?;
     let held = memory::start_bytes();
-    let took = settle(&service, &statements, output)?;
+    let took = settle::all(&service, statements.read()?, output)?;
     let peak = memory::peak_bytes().zip(held).map(|(peak, held)| peak.saturating_sub(held));
     drop(service);
     let stored = rows.bytes()?.saturating_sub(stored_before);
@@ -109,49 +110,6 @@ pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
         tell(&figures);
     }
     Ok(u8::from(!conserved))
-}
-
-/// Gives all statements in, and waits for every settlement.
-fn settle(service: &Service, statements: &Statements, output: &Output) -> Result<Duration> {
-    let progress = output.progress("statements settled", statements.wallets);
-    let queue = Mutex::new(statements.read()?);
-    let done = AtomicU64::new(0);
-    let start = Instant::now();
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..WORKERS)
-            .map(|_| {
-                scope.spawn(|| {
-                    loop {
-                        let batch: Vec<Vec<u8>> = queue
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .by_ref()
-                            .take(BATCH)
-                            .collect();
-                        if batch.is_empty() {
-                            return Ok::<_, anyhow::Error>(());
-                        }
-                        let slices: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
-                        for settled in service.settle_all(&slices) {
-                            settled?;
-                        }
-                        let count = batch.len() as u64;
-                        progress.set(done.fetch_add(count, Ordering::Relaxed) + count);
-                    }
-                })
-            })
-            .collect();
-        for worker in workers {
-            worker.join().map_err(|_| anyhow!("the operator broke off"))??;
-        }
-        Ok::<_, anyhow::Error>(())
-    })?;
-    let took = start.elapsed();
-    progress.done();
-    if done.into_inner() != statements.wallets {
-        bail!("not every statement was settled");
-    }
-    Ok(took)
 }
 
 /// How long the signatures alone take, each of them once.

@@ -11,7 +11,7 @@ use counterfoil_wire::Code;
 
 use super::Problem;
 use crate::error::random;
-use crate::service::Intake;
+use crate::service::{Intake, Service};
 
 /// Lets a statement's request in if there is room for its body, before it is read.
 pub(super) async fn admit(State(intake): State<Intake>, request: Request, next: Next) -> Response {
@@ -32,7 +32,7 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An operation that is cut off goes on and is written; asked again it answers what it did.
-pub(super) async fn observe(request: Request, next: Next) -> Response {
+pub(super) async fn observe(State(service): State<Service>, request: Request, next: Next) -> Response {
     let id = random::<8>().map(hex::encode).unwrap_or_default();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
@@ -41,8 +41,9 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => Problem::of(Code::Internal).with_status(504).into_response(),
     };
-    let latency_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let status = response.status().as_u16();
+    let (took, status) = (begun.elapsed(), response.status().as_u16());
+    let latency_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    service.metrics().answered(&route, method.as_str(), status, took);
     tracing::info!(request_id = id, %method, route, status, latency_ms, "request");
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

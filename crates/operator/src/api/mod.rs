@@ -8,7 +8,8 @@ mod wallets;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef, State};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::http::header;
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use counterfoil_trust::key_id;
@@ -53,6 +54,7 @@ pub fn router(service: Service) -> Router {
     let intake = Intake::start(&service);
     Router::new()
         .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics))
         .route("/v1/scheme", get(scheme))
         .route("/v1/enrolments", post(wallets::enrol).layer(DefaultBodyLimit::max(ENROLMENT_BODY_MAX)))
         .route("/v1/enrolments/challenge", post(wallets::challenge))
@@ -76,7 +78,7 @@ pub fn router(service: Service) -> Router {
         .fallback(async || Problem::of(Code::RouteUnknown).with_status(404))
         .method_not_allowed_fallback(async || Problem::of(Code::RouteUnknown).with_status(405))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(from_fn(layers::observe))
+        .layer(from_fn_with_state(service.clone(), layers::observe))
         .with_state(Api { service, intake })
 }
 
@@ -95,6 +97,13 @@ async fn blocking<T: Send + 'static>(
 
 async fn healthz() -> impl IntoResponse {
     axum::Json(json!({ "status": "ok" }))
+}
+
+async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    let metrics = api.service.metrics();
+    let (held_bytes, waiting) = api.intake.load();
+    metrics.intake(held_bytes, waiting);
+    ([(header::CONTENT_TYPE, crate::metrics::MEDIA_TYPE)], metrics.text())
 }
 
 async fn scheme(State(service): State<Service>) -> impl IntoResponse {

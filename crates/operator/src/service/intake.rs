@@ -121,6 +121,11 @@ impl Intake {
         }
     }
 
+    /// What is held now: bytes, and statements that wait or are in a batch.
+    pub fn load(&self) -> (usize, u64) {
+        (self.load.held.load(Ordering::Relaxed), self.load.waiting.load(Ordering::Relaxed))
+    }
+
     /// Settles a statement with whichever others wait.
     ///
     /// # Errors
@@ -146,6 +151,8 @@ fn work(service: &Service, jobs: &Mutex<Receiver<Job>>, load: &Load) {
         let begun = Instant::now();
         // A batch that breaks off has written all or nothing; its clients ask again.
         let settled = catch_unwind(AssertUnwindSafe(|| service.settle_arrivals(&arrivals)));
+        let refused = settled.as_ref().map(|settled| settled.iter().filter(|one| one.is_err()).count());
+        service.metrics.batch(arrivals.len(), refused.unwrap_or(arrivals.len()), begun.elapsed());
         match settled {
             Ok(settled) => {
                 for (answer, settled) in answers.into_iter().zip(settled) {

@@ -31,6 +31,7 @@ use crate::domain::wallet::Wallet;
 use crate::error::{OperatorError, Refusal, random};
 use crate::factory;
 use crate::keys::Keys;
+use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::signatures::Seen;
 use crate::store::{self, Batch, Issued, Kept, ListKind, Store, StoreError};
@@ -102,6 +103,7 @@ pub struct Service {
     keys: Arc<Keys>,
     challenges: Challenges,
     seen: Arc<Seen>,
+    metrics: Arc<Metrics>,
     desk: Arc<Mutex<Desk>>,
     clock: Clock,
     dir: Arc<PathBuf>,
@@ -128,6 +130,7 @@ impl Service {
             scheme: Arc::new(scheme),
             challenges,
             seen: Arc::new(Seen::new()?),
+            metrics: Arc::default(),
             desk: Arc::new(Mutex::new(desk)),
             clock,
             dir: Arc::new(dir.to_owned()),
@@ -137,6 +140,11 @@ impl Service {
     /// What everybody may know of the scheme.
     pub fn scheme(&self) -> &Scheme {
         &self.scheme
+    }
+
+    /// What is counted while it runs.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// The time, seconds since 1970.

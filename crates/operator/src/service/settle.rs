@@ -203,6 +203,8 @@ impl Service {
         }
         (batch.wallets, batch.records) = known.into_changed();
         desk.store.commit(&batch)?;
+        let new = batch.records.iter().filter(|changed| changed.before.is_none()).count();
+        self.metrics.booked(new, batch.cases.iter().map(|(case, _)| case.reason));
         super::moves::move_money(desk)?;
         let mut answers = answers.into_iter();
         let in_order = settlements.into_iter().map(|answered| answered.or_else(|| answers.next()));
