@@ -63,6 +63,8 @@ enum Task {
     },
     /// Build the image of the trusted application, or check the one that is there.
     Ta(ta::Arguments),
+    /// Look for what a distributed PostgreSQL refuses in the operator's statements.
+    SqlPortable,
     /// Run the fuzz targets: a few seconds each, with a fixed seed.
     Fuzz(fuzz::Arguments),
 }
@@ -134,6 +136,13 @@ impl Step {
     }
 }
 
+/// The statements are known to the operator alone, which parses them in a test.
+fn sql_portable() -> Result<()> {
+    run(cargo().args(["test", "--workspace", "--locked", "--lib", "store::portable"]))?;
+    println!("every statement of the operator is one that a distributed PostgreSQL is known to take");
+    Ok(())
+}
+
 /// The operator's tests once more, each operator in a throw-away server. They are chosen from the whole workspace, so that
 /// nothing is built a second time with other features.
 fn postgres() -> Result<()> {
@@ -157,6 +166,7 @@ fn name(step: Step) -> String {
 fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Setup => end(setup::install_missing()),
+        Task::SqlPortable => end(sql_portable()),
         Task::Model { long } => end(model::check(long)),
         Task::MutantsOfRules { only } => end(model::check_mutants(&only)),
         Task::Ta(arguments) => end(ta::ta(&arguments)),

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use counterfoil_operator::OperatorError;
+use counterfoil_operator::store::StoreError;
 use counterfoil_wallet::WalletError;
 use counterfoil_wire::{Code, Error};
 use serde_json::{Value, json};
@@ -240,6 +241,20 @@ impl Told {
                 OperatorError::File { .. } => {
                     plain("File", "host", "check that the folder is there and yours")
                 }
+                OperatorError::Store(StoreError::Unreachable(_)) => plain(
+                    "DatabaseUnreachable",
+                    "operator",
+                    "check that PostgreSQL runs, and what --database, COUNTERFOIL_DATABASE or operator.toml names",
+                ),
+                OperatorError::Store(StoreError::TooNew) => {
+                    plain("DatabaseNewer", "operator", "run the newer program")
+                }
+                OperatorError::Config { .. } => plain("Config", "caller", "mend the file"),
+                OperatorError::Occupied(_) => plain(
+                    "DatabaseOccupied",
+                    "caller",
+                    "name an empty database, or a schema in it: ?options=-csearch_path%3DSCHEMA",
+                ),
                 OperatorError::Rail(_) => plain("Rail", "operator", "check the rail, then try again"),
                 OperatorError::Random => plain("NoRandomness", "host", "try again"),
                 _ => plain("OperatorDamaged", "operator", "put a good copy of the operator's folder back"),

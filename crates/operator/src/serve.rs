@@ -26,7 +26,9 @@ pub fn serve(
     let place = place.into();
     let listen = match listen {
         Some(listen) => listen,
-        None => place.config()?.listen.ok_or(OperatorError::Options("say where to listen"))?,
+        None => place.config()?.listen.ok_or(OperatorError::Options(
+            "nothing says where to listen: give --listen, or write `listen` into operator.toml",
+        ))?,
     };
     if !listen.ip().is_loopback() {
         return Err(OperatorError::NotLoopback(listen));

@@ -15,6 +15,8 @@ mod database;
 mod gather;
 mod location;
 mod migrations;
+#[cfg(test)]
+mod portable;
 mod postgres;
 mod queries;
 mod rows;
@@ -75,6 +77,9 @@ pub enum StoreError {
     /// The database said no.
     #[error("the database failed: {0}")]
     Database(Box<dyn std::error::Error + Send + Sync>),
+    /// The server does not answer, or does not let anybody in under this name.
+    #[error("its server cannot be reached: {0}")]
+    Unreachable(String),
     /// No operator's tables are there.
     #[error("there are no tables of an operator in it")]
     Empty,

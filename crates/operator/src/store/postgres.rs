@@ -54,7 +54,17 @@ impl From<tokio_postgres::Error> for StoreError {
 
 impl From<deadpool_postgres::PoolError> for StoreError {
     fn from(error: deadpool_postgres::PoolError) -> Self {
-        Self::Database(Box::new(error))
+        // What the libraries say of it is in the causes.
+        let mut words = Vec::new();
+        let mut cause: Option<&dyn std::error::Error> = match &error {
+            deadpool_postgres::PoolError::Backend(error) => Some(error),
+            other => Some(other),
+        };
+        while let Some(error) = cause {
+            words.push(error.to_string());
+            cause = error.source();
+        }
+        Self::Unreachable(words.join(": "))
     }
 }
 
@@ -116,7 +126,7 @@ async fn migrate(client: &mut ClientWrapper, make: bool, migrations: &[Migration
 }
 
 /// The statement without what is meant for SQLite alone.
-fn plain(sql: &str) -> String {
+pub(super) fn plain(sql: &str) -> String {
     let words: Vec<&str> = sql.split_whitespace().collect();
     let hint = |at: usize| words.get(at..at + 2) == Some(&["indexed", "by"]);
     let kept =
@@ -289,7 +299,7 @@ async fn write(client: &mut ClientWrapper, writes: &[Write<'_>]) -> Result<(), S
     Ok(tx.commit().await?)
 }
 
-fn insert(table: &Table) -> String {
+pub(super) fn insert(table: &Table) -> String {
     table.insert(&format!("select * from unnest({})", arrays(table.columns.iter().map(|(_, kind)| *kind))))
 }
 
