@@ -14,6 +14,7 @@ mod operator;
 mod output;
 mod pin;
 mod place;
+mod report;
 mod root;
 mod rules;
 mod scene;

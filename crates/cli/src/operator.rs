@@ -16,6 +16,7 @@ use crate::admission::{self, AdmissionCommand};
 use crate::holding;
 use crate::output::{Answer, Output, REFUSED, Trouble, Usage, table};
 use crate::place::PlaceArgs;
+use crate::report::{self, ReportArgs};
 use crate::rules::preset_named;
 use crate::time::{now_s, utc};
 
@@ -91,6 +92,8 @@ enum OperatorCommand {
         /// The wallet's key, in hex, as `wallet show --json` gives it
         key: String,
     },
+    /// Show what is open in the reconciliation: with whom, since when, and who acts until when
+    Report(ReportArgs),
     #[command(flatten)]
     Admission(AdmissionCommand),
     /// Show what a wallet holds, how that adds up, and what is still awaited
@@ -185,6 +188,7 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
                 .set("result", "lifted");
             Ok(output.answer(&answer))
         }
+        OperatorCommand::Report(args) => report::run(args, output),
         OperatorCommand::Admission(command) => admission::run(command, output),
         OperatorCommand::CloseWallet { place, key } => {
             let closed = of_wallet(place, key, |service, id| service.close_wallet(None, id))?;
@@ -221,7 +225,7 @@ pub(crate) fn numbered(error: OperatorError) -> anyhow::Error {
 }
 
 /// The scheme's currency, from the rules that stand in the database.
-fn currency_of(place: &PlaceArgs) -> Option<Currency> {
+pub(crate) fn currency_of(place: &PlaceArgs) -> Option<Currency> {
     Service::open(place, counterfoil_operator::system_clock())
         .ok()
         .map(|service| service.scheme().rules.currency)

@@ -36,6 +36,35 @@ fn an_operator_finds_its_rows_again_and_no_other_takes_their_place() {
 }
 
 #[test]
+fn what_is_open_is_shown_as_a_table_as_csv_and_as_json() {
+    let world = World::new();
+    world.wallet("anna", "", "20");
+    world.wallet("ben", "", "0");
+    world.online("operator report --dir op").ok().says("nothing is open");
+    world.online("wallet --home ben request 5 --out request.cbor").ok();
+    world.online("wallet --home anna pay request.cbor --out payment.cbor --pin-file pin").ok();
+    world.online("wallet --home anna sync").ok();
+    world
+        .online("operator report --dir op")
+        .ok()
+        .says("payer-only")
+        .says("5.00 EUR")
+        .says("payee")
+        .says("alpha");
+    let told = world.online("operator report --dir op --json").ok().json();
+    assert_eq!((&told["items"][0]["amount"], &told["more"]), (&500.into(), &false.into()));
+    let csv = world.online("operator report --dir op --format csv").ok().out;
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 2, "{csv}");
+    assert!(lines.concat().contains("payer-only,payee,false,500,") && csv.ends_with("\r\n"), "{csv}");
+    world.online("operator report --dir op --reason late").ok();
+    world.online("operator report --dir op --reason none").exits(2).says("choose one of matched, payer-only");
+    world.online("wallet --home ben accept payment.cbor --out receipt.cbor").ok();
+    world.online("wallet --home ben sync").ok();
+    world.online("operator report --dir op").ok().says("nothing is open");
+}
+
+#[test]
 fn a_configuration_that_cannot_be_read_is_named_with_its_line() {
     let world = World::new();
     world.stop_operator();

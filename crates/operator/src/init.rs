@@ -18,6 +18,7 @@ use crate::error::{OperatorError, random};
 use crate::factory;
 use crate::keys::{self, ALGORITHMS, issuer_name, write_private};
 use crate::place::{CONFIG_FILE, Place, config_text};
+use crate::service::report::{OPERATOR_TOKEN, token_hash};
 use crate::service::{CHALLENGE_SECRET, LOCK_FILE};
 use crate::store::{self, Batch, ListKind, ListedImage, Location, Psp, Published};
 
@@ -254,7 +255,10 @@ fn make(
     let mut rules = options.rules.clone();
     (rules.number, rules.currency) = (1, options.currency);
     batch.published = publish(&root, &root_key, &signer, authorities, &rules, now_s)?;
+    let token = hex::encode(random::<32>()?);
+    write_private(&half.join("keys/operator.token"), token.as_bytes())?;
     let settings = [
+        (OPERATOR_TOKEN, token_hash(&token).to_string()),
         ("name", options.name.clone()),
         ("sandbox", options.sandbox.to_string()),
         (CHALLENGE_SECRET, hex::encode(random::<32>()?)),

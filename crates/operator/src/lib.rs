@@ -23,7 +23,7 @@
 //! | `operator.db` | the operator's rows, unless they are in PostgreSQL |
 //! | `rail.db` | the simulated rail, whose books are its own |
 //! | `operator-root.cbor` | the root's certificate, for wallets |
-//! | `keys/*.key`, `keys/psp-*.token` | private keys and PSP tokens, readable by their owner alone |
+//! | `keys/*.key`, `keys/psp-*.token`, `keys/operator.token` | private keys and bearer tokens, readable by their owner alone |
 //! | `certs/*.{pem,der}` | certificates of root and issuers |
 //! | `lock` | held during an operation, so that the command line may work beside the service |
 //!

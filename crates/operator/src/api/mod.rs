@@ -4,6 +4,7 @@ mod layers;
 mod lists;
 mod problem;
 mod psp;
+mod reconciliation;
 mod wallets;
 
 use axum::Router;
@@ -70,6 +71,9 @@ pub fn router(service: Service) -> Router {
         .route("/v1/crl/{psp}/{alg}", get(lists::crl))
         .route("/v1/certificates/root", get(lists::root))
         .route("/v1/certificates/{psp}/{alg}", get(lists::issuer))
+        .route("/v1/reconciliation", get(reconciliation::summary))
+        .route("/v1/reconciliation/items", get(reconciliation::items))
+        .route("/v1/psp/{psp}/reconciliation/items", get(reconciliation::items_of_psp))
         .route("/v1/psp/{psp}/activations", post(psp::activate))
         .route("/v1/psp/{psp}/wallets/{key_id}/unblock", post(psp::unblock))
         .route("/v1/psp/{psp}/wallets/{key_id}/lift", post(psp::lift))

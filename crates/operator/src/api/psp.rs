@@ -22,7 +22,7 @@ struct Activate {
     name: Option<String>,
 }
 
-fn token(headers: &HeaderMap) -> String {
+pub(super) fn token(headers: &HeaderMap) -> String {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default().to_owned()
 }

@@ -12,6 +12,7 @@
 //! | [`closing`] | the end of a wallet that is lost or closed |
 //! | [`holding`] | what one wallet holds, added up, and what is still awaited |
 //! | [`settle`] | the answer: resolutions, ceilings, standing |
+//! | [`item`] | what is open, with whom, since when and until when |
 //! | [`reason`] | one reason and one owner for every item |
 //! | [`audit`] | whether all of it adds up |
 
@@ -19,6 +20,7 @@ pub mod audit;
 pub mod closing;
 pub mod element;
 pub mod holding;
+pub mod item;
 pub mod journal;
 pub mod known;
 pub mod ledger;

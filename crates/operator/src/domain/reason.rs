@@ -1,9 +1,9 @@
 //! Every item ends with one reason code and one owner.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why an item stands where it stands. Numbers are stored and never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// Both halves are here.

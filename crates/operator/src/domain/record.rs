@@ -145,6 +145,29 @@ impl Record {
         self.has(bit::DECLINED) && self.has(bit::PAYEE | bit::RECEIPT)
     }
 
+    /// Why a payment of which no more is known than `bits` stands where it stands.
+    pub fn reason_of(bits: u16) -> Reason {
+        let (id, key) = (Digest([0; 32]), KeyId([0; 32]));
+        let (amount, spent) = (counterfoil_wire::Amount::ZERO, counterfoil_wire::Amount::ZERO);
+        let (payer_seq, request_no, payer_until_s, first_seen_s) = (0, 0, 0, 0);
+        let payment = Vec::new();
+        let (payer, payee) = (key, key);
+        Self {
+            id,
+            payer,
+            payer_seq,
+            payee,
+            request_no,
+            amount,
+            spent,
+            payer_until_s,
+            bits,
+            first_seen_s,
+            payment,
+        }
+        .reason()
+    }
+
     /// Why it stands where it stands.
     pub fn reason(&self) -> Reason {
         if self.is_equivocated() {

@@ -9,6 +9,7 @@ pub mod intake;
 mod lists;
 mod moves;
 mod psp;
+pub mod report;
 mod settle;
 
 use std::collections::BTreeMap;

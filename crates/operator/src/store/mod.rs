@@ -36,8 +36,9 @@ use crate::domain::audit::Scan;
 use crate::domain::holding::Rows;
 use crate::domain::known::{Known, Needs};
 use crate::domain::ledger::Posting;
+use crate::domain::reason::Reason;
 use crate::domain::reconcile::{Case, Move};
-use crate::domain::record::Changed;
+use crate::domain::record::{Changed, Record};
 use crate::domain::wallet::Wallet;
 
 pub use location::Location;
@@ -279,6 +280,37 @@ pub struct ListedImage {
     pub withdrawn_at_s: u32,
 }
 
+/// A place among the open payments, which are in the order of bucket, payer and number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The payer.
+    pub payer: KeyId,
+    /// The payment's number.
+    pub payer_seq: u32,
+    /// The payment: two may have one number.
+    pub id: Digest,
+}
+
+impl Cursor {
+    /// Where `record` is.
+    pub fn of(record: &Record) -> Self {
+        Self { payer: record.payer, payer_seq: record.payer_seq, id: record.id }
+    }
+}
+
+/// Open payments of which the same is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alike {
+    /// Their bits.
+    pub bits: u16,
+    /// How many.
+    pub count: u64,
+    /// Their sum, minor units.
+    pub minor: u64,
+    /// When the operator first heard of the oldest, seconds since 1970.
+    pub oldest_s: u32,
+}
+
 /// A PSP as the operator knows it.
 #[derive(Debug, Clone)]
 pub struct Psp {
@@ -325,6 +357,18 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Damaged`]; so for every method that reads.
     fn wallet(&self, key: &KeyId) -> Result<Option<Wallet>, StoreError>;
+
+    /// Those of `keys` that are wallets.
+    fn wallets(&self, keys: &[KeyId]) -> Result<Vec<Wallet>, StoreError>;
+
+    /// Open payments after a place, without those that both journals have and that nothing is wrong with, and without evidence.
+    fn open_payments(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Record>, StoreError>;
+
+    /// All open payments, by their bits.
+    fn open_by_bits(&self) -> Result<Vec<Alike>, StoreError>;
+
+    /// Cases, by key and reason.
+    fn cases(&self) -> Result<Vec<(KeyId, Reason)>, StoreError>;
 
     /// The rows that statements need.
     fn gather(&self, needs: &[Needs]) -> Result<Known, StoreError>;

@@ -15,13 +15,14 @@ use super::table::TABLES;
 use super::{postgres, queries};
 
 /// Queries that are about all buckets: the scheme's lists, the jobs' searches for what is due, an audit, and one wallet's incoming payments.
-const OF_ALL_BUCKETS: [&str; 13] = [
+const OF_ALL_BUCKETS: [&str; 14] = [
     queries::WALLETS,
     queries::OVERDUE,
     queries::UNLISTED,
     queries::CLOSED_WITH_REST,
     queries::IN_FLIGHT,
     queries::RECORDS,
+    queries::OPEN_BY_BITS,
     queries::OPEN_IDS,
     queries::FORKED_IDS,
     queries::POSTINGS,

@@ -79,6 +79,16 @@ pub(super) const IN_FLIGHT: &str = listed!("open_payment", "where list.payee = $
 pub(super) const RECORDS: &str = "select bucket, payer, payer_seq, id, payee, request_no, amount, spent,
     payer_until_s, bits, first_seen_s, id from record";
 
+/// 33 is `PAYER | CREDITED`; 31752 all that can be wrong with a payment that has both.
+pub(super) const OPEN_PAYMENTS: &str = "select record.bucket, record.payer, record.payer_seq, record.id, record.payee,
+    request_no, amount, spent, payer_until_s, bits, first_seen_s, record.id
+    from open_payment list join record on record.bucket = list.bucket and record.payer = list.payer
+    and record.payer_seq = list.payer_seq and record.id = list.id
+    where list.bucket = $1 and (list.payer, list.payer_seq, list.id) > ($2, $3, $4) and (bits & 33 <> 33 or bits & 31752 <> 0)
+    order by list.payer, list.payer_seq, list.id limit $5";
+pub(super) const OPEN_BY_BITS: &str = "select bits, count(*), cast(sum(amount) as bigint), min(list.since_s)
+    from open_payment list join record on record.bucket = list.bucket and record.payer = list.payer
+    and record.payer_seq = list.payer_seq and record.id = list.id group by bits";
 pub(super) const OPEN_IDS: &str = "select id from open_payment";
 pub(super) const FORKED_IDS: &str = "select id from forked_payment";
 
@@ -161,6 +171,8 @@ pub(super) const ALL: &[(&str, Option<&str>)] = &[
     (SENT_IN_FLIGHT, None),
     (IN_FLIGHT, Some("open_payment_by_payee")),
     (RECORDS, None),
+    (OPEN_PAYMENTS, None),
+    (OPEN_BY_BITS, None),
     (OPEN_IDS, None),
     (FORKED_IDS, None),
     (POSTINGS, None),

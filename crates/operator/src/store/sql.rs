@@ -9,8 +9,8 @@ use super::gather::gather;
 use super::table::{self, Table};
 use super::value::{Fields, Row, Value};
 use super::{
-    Asked, Batch, Issued, Kept, ListKind, ListedImage, Order, Psp, Published, Revocation, SCHEME, Store,
-    StoreError, queries, rows,
+    Alike, Asked, Batch, Cursor, Issued, Kept, ListKind, ListedImage, Order, Psp, Published, Revocation,
+    SCHEME, Store, StoreError, queries, rows,
 };
 use crate::domain::audit::Scan;
 use crate::domain::holding::{Rows, is_move_of};
@@ -19,6 +19,7 @@ use crate::domain::reason::Reason;
 use crate::domain::reconcile::Move;
 use crate::domain::record::{Changed, Record, bit};
 use crate::domain::wallet::Wallet;
+use crate::domain::{BUCKETS, bucket};
 
 /// The store on the database `D`.
 pub(super) struct SqlStore<D>(pub(super) D);
@@ -75,6 +76,42 @@ impl<D: Database> Store for SqlStore<D> {
 
     fn wallet(&self, key: &KeyId) -> Result<Option<Wallet>, StoreError> {
         self.first(queries::WALLET, vec![Value::bucket(key), key.into()], rows::wallet)
+    }
+
+    fn wallets(&self, keys: &[KeyId]) -> Result<Vec<Wallet>, StoreError> {
+        let asked: Vec<_> = keys.iter().map(|key| vec![Value::bucket(key), key.into()]).collect();
+        self.0.select_each(queries::WALLET, &asked)?.into_iter().map(|(_, row)| rows::wallet(row)).collect()
+    }
+
+    fn open_payments(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let mut found: Vec<Record> = Vec::new();
+        let begin = || (Vec::new(), -1, Vec::new());
+        let first = |after: Cursor| (after.payer.0.to_vec(), i64::from(after.payer_seq), after.id.0.to_vec());
+        let mut place = after.map_or_else(begin, first);
+        for bucket in after.map_or(0, |after| bucket(&after.payer))..BUCKETS {
+            let more = limit.saturating_sub(found.len());
+            if more == 0 {
+                break;
+            }
+            let (payer, seq, id) = std::mem::replace(&mut place, begin());
+            let more = Value::count(u64::try_from(more).unwrap_or(u64::MAX));
+            let page = vec![bucket.into(), payer.into(), seq.into(), id.into(), more];
+            for record in self.all(queries::OPEN_PAYMENTS, page, rows::record)? {
+                found.push(Record { payment: Vec::new(), ..record });
+            }
+        }
+        Ok(found)
+    }
+
+    fn open_by_bits(&self) -> Result<Vec<Alike>, StoreError> {
+        self.all(queries::OPEN_BY_BITS, vec![], |row| {
+            let mut row = Fields::new("open_payment", row);
+            Ok(Alike { bits: row.int()?, count: row.int()?, minor: row.int()?, oldest_s: row.int()? })
+        })
+    }
+
+    fn cases(&self) -> Result<Vec<(KeyId, Reason)>, StoreError> {
+        self.all(queries::CASES, vec![], case)
     }
 
     fn gather(&self, needs: &[Needs]) -> Result<Known, StoreError> {
@@ -240,16 +277,18 @@ impl<D: Database> Store for SqlStore<D> {
                 4 => scan.postings.push(rows::posting(row)?),
                 5 => scan.pending_moves.push(rows::rail_move(row)?),
                 6 => scan.pending_orders.push(rows::order(row)?.amount.minor()),
-                _ => {
-                    let mut row = Fields::new("misconduct", row);
-                    let key = row.key_id()?;
-                    scan.cases.push((key, Reason::from_number(row.int()?).ok_or_else(|| row.damaged())?));
-                }
+                _ => scan.cases.push(case(row)?),
             }
             Ok(())
         })?;
         Ok(scan)
     }
+}
+
+fn case(row: Row) -> Result<(KeyId, Reason), StoreError> {
+    let mut row = Fields::new("misconduct", row);
+    let key = row.key_id()?;
+    Ok((key, Reason::from_number(row.int()?).ok_or_else(|| row.damaged())?))
 }
 
 fn each<'a, T>(
