@@ -3,9 +3,11 @@
 
 mod support;
 
+use std::convert::Infallible;
+
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use counterfoil_operator::api::router;
+use counterfoil_operator::api::{BODY_MAX, router};
 use counterfoil_operator::service::Intake;
 use counterfoil_operator::service::intake::{Busy, HELD_MAX, HELD_MIN};
 use counterfoil_ta::api::Command;
@@ -73,25 +75,53 @@ async fn a_crowd_with_garbage_in_it_is_settled_each_as_it_deserves() {
 }
 
 #[tokio::test]
-async fn who_finds_no_room_is_told_when_to_come_again() {
+async fn there_is_room_for_so_much_and_it_is_given_back() {
     let world = World::new();
     let intake = Intake::start(&world.service);
-    let most = intake.admit(Some(HELD_MAX - HELD_MIN)).unwrap();
-    let one = intake.admit(Some(1)).unwrap();
+    let mut rooms: Vec<_> = (0..HELD_MAX / HELD_MIN).map(|_| intake.admit(Some(1)).unwrap()).collect();
     let Busy { retry_after_s } = intake.admit(Some(1)).unwrap_err();
     assert!((1..=30).contains(&retry_after_s));
-    drop(one);
-    drop(intake.admit(Some(1)).unwrap());
+    rooms.pop();
     assert!(intake.admit(None).is_err(), "a body of unknown length may be a large one");
-    drop(most);
+    drop(intake.admit(Some(1)).unwrap());
+    drop(rooms);
+    // Of a longer one no more is read.
+    let rooms: Vec<_> = (0..HELD_MAX / BODY_MAX).map(|_| intake.admit(Some(usize::MAX)).unwrap()).collect();
+    assert!(intake.admit(Some(1)).is_ok() || HELD_MAX % BODY_MAX < HELD_MIN);
+    drop(rooms);
     drop(intake.admit(None).unwrap());
-    assert!(intake.admit(Some(usize::MAX)).is_err());
-    let mut lying = request("a", &[0; 10]);
-    lying.headers_mut().insert("content-length", HELD_MAX.saturating_add(1).into());
-    let refused = router(world.service.clone()).oneshot(lying).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_finds_no_room_is_told_when_to_come_again_before_the_body_is_read() {
+    let world = World::new();
+    let api = router(world.service.clone());
+    // Bodies that are announced and never come.
+    let endless = || {
+        let mut request = request("a", &[0; 10]);
+        request.headers_mut().remove("content-length");
+        *request.body_mut() =
+            Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, Infallible>>());
+        request
+    };
+    let held: Vec<_> =
+        (0..HELD_MAX / BODY_MAX).map(|_| tokio::spawn(api.clone().oneshot(endless()))).collect();
+    // Each goes as far as it can.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(held.iter().all(|request| !request.is_finished()));
+    let refused = api.clone().oneshot(endless()).await.unwrap();
     assert_eq!(refused.status(), 429);
     assert!(refused.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
     let body = to_bytes(refused.into_body(), usize::MAX).await.unwrap();
     let problem: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(problem["code"], json!(Code::Busy.number()));
+    held.iter().for_each(tokio::task::JoinHandle::abort);
+    // A body that is too long is another matter.
+    let mut long = request("a", &[0; 10]);
+    long.headers_mut().insert("content-length", (BODY_MAX + 1).into());
+    *long.body_mut() = vec![b' '; BODY_MAX + 1].into();
+    let refused = router(world.service.clone()).oneshot(long).await.unwrap();
+    assert_eq!(refused.status(), 413);
 }

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::Service;
 use super::settle::Settled;
+use crate::api::BODY_MAX;
 use crate::error::Refusal;
 use crate::store::{Batch, Kept};
 
@@ -104,12 +105,12 @@ impl Intake {
         Self { queue, load }
     }
 
-    /// Room for a request with a body of `bytes`, or of unknown length.
+    /// Room for a request with a body of `bytes`, or of unknown length. Of a body that is too long no more is read than may be.
     ///
     /// # Errors
     /// [`Busy`].
     pub fn admit(&self, bytes: Option<usize>) -> Result<Room, Busy> {
-        let bytes = bytes.unwrap_or(crate::api::BODY_MAX).max(HELD_MIN);
+        let bytes = bytes.unwrap_or(BODY_MAX).clamp(HELD_MIN, BODY_MAX);
         let more = |held: usize| held.checked_add(bytes).filter(|held| *held <= HELD_MAX);
         match self.load.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
             Ok(_) => Ok(Room { load: self.load.clone(), bytes }),
