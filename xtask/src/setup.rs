@@ -163,7 +163,7 @@ fn ensure_venv() -> Result<()> {
 fn imports_work() -> bool {
     output(
         Command::new(python())
-            .args(["-c", "import numpy, PIL.Image, zxingcpp, cbor2, cryptography, cwt, zcbor"]),
+            .args(["-c", "import numpy, PIL.Image, zxingcpp, cbor2, cryptography, cwt, schemathesis, zcbor"]),
     )
     .is_ok()
 }

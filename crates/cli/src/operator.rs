@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::admission::{self, AdmissionCommand};
 use crate::holding;
-use crate::output::{Answer, Output, REFUSED, Trouble, Usage, table};
+use crate::output::{Answer, Output, REFUSED, Usage, table};
 use crate::place::PlaceArgs;
 use crate::report::{self, ReportArgs};
 use crate::rules::preset_named;
@@ -150,16 +150,7 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
                 answer.set("listening", format!("http://{address}"));
                 output.answer(&answer);
             };
-            counterfoil_operator::serve(place, *listen, ready).map_err(|error| match error {
-                OperatorError::Listen(source) => Trouble {
-                    name: "CannotListen",
-                    fault: "caller",
-                    what: format!("cannot listen: {source}"),
-                    next: "choose another --listen, or end what listens there".to_owned(),
-                }
-                .into(),
-                other => numbered(other),
-            })?;
+            counterfoil_operator::serve(place, *listen, ready).map_err(numbered)?;
             Ok(0)
         }
         OperatorCommand::Audit { place } => {

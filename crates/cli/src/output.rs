@@ -232,7 +232,7 @@ impl Told {
                 OperatorError::NotAnOperator(_) => plain("NoOperator", "caller", "check --dir"),
                 OperatorError::Options(_) => plain("Usage", "caller", "see `counterfoil operator help`"),
                 OperatorError::NotLoopback(_) => plain("NotLoopback", "caller", "listen on 127.0.0.1"),
-                OperatorError::Listen(_) => {
+                OperatorError::Listen(..) => {
                     plain("CannotListen", "caller", "choose another --listen, or end what listens there")
                 }
                 OperatorError::AlreadyServed(_) => {

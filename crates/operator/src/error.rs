@@ -55,8 +55,11 @@ pub enum OperatorError {
     #[error("{0} is not a loopback address; put a reverse proxy with TLS in front of the operator")]
     NotLoopback(std::net::SocketAddr),
     /// The address cannot be listened on.
-    #[error("cannot listen: {0}")]
-    Listen(std::io::Error),
+    #[error("cannot listen on {0}: {1}")]
+    Listen(std::net::SocketAddr, std::io::Error),
+    /// The process cannot go on serving.
+    #[error("cannot serve: {0}")]
+    Serving(std::io::Error),
     /// Another process serves this operator.
     #[error("another process serves the operator in {}", .0.display())]
     AlreadyServed(PathBuf),

@@ -43,11 +43,12 @@ pub fn serve(
     let serving = serving.map_err(|source| OperatorError::File { path, source })?;
     serving.try_lock().map_err(|_| OperatorError::AlreadyServed(dir))?;
     service.catch_up()?;
-    let runtime = tokio::runtime::Runtime::new().map_err(OperatorError::Listen)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(OperatorError::Serving)?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(listen).await.map_err(OperatorError::Listen)?;
-        let address = listener.local_addr().map_err(OperatorError::Listen)?;
-        let stop = stop_signal().map_err(OperatorError::Listen)?;
+        let listener = TcpListener::bind(listen).await;
+        let listener = listener.map_err(|source| OperatorError::Listen(listen, source))?;
+        let address = listener.local_addr().map_err(OperatorError::Serving)?;
+        let stop = stop_signal().map_err(OperatorError::Serving)?;
         ready(address);
         answer(service, listener, stop).await
     })
@@ -57,7 +58,7 @@ pub fn serve(
 /// under way.
 ///
 /// # Errors
-/// [`OperatorError::Listen`].
+/// [`OperatorError::Serving`].
 pub async fn answer(
     service: Service,
     listener: TcpListener,
@@ -66,7 +67,7 @@ pub async fn answer(
     let jobs = tokio::spawn(jobs::run(service.clone()));
     let served = axum::serve(listener, api::router(service)).with_graceful_shutdown(stop).await;
     jobs.abort();
-    served.map_err(OperatorError::Listen)
+    served.map_err(OperatorError::Serving)
 }
 
 /// Set up before anybody is told that the service is ready, so that a signal sent at once is not missed.

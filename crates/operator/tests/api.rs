@@ -444,3 +444,21 @@ async fn what_happens_is_counted_for_whoever_watches() {
     }
     assert!(!text.contains("ann") && text.ends_with("# EOF\n"), "{text}");
 }
+
+#[tokio::test]
+async fn the_api_describes_itself() {
+    let world = World::new();
+    let document = get(&world, "/openapi.json").await.json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let paths = document["paths"].as_object().unwrap();
+    assert_eq!(paths.len(), 22);
+    for (path, methods) in paths {
+        for (method, about) in methods.as_object().unwrap() {
+            assert!(!about["summary"].as_str().unwrap().is_empty(), "{method} {path}");
+            let problem = &about["responses"]["default"]["content"]["application/problem+json"]["schema"];
+            assert_eq!(problem["$ref"], "#/components/schemas/Problem", "{method} {path}");
+            let guarded = path.contains("/psp/") || path.contains("/reconciliation");
+            assert_eq!(about["security"].is_array(), guarded, "{method} {path}");
+        }
+    }
+}

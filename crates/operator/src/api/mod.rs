@@ -7,16 +7,22 @@ mod psp;
 mod reconciliation;
 mod wallets;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef, State};
 use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::get;
 use counterfoil_trust::key_id;
 use counterfoil_wire::codec::OBJECT_MAX;
 use counterfoil_wire::{Code, Wire};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
 
 use crate::error::Refusal;
 use crate::init::currency_letters;
@@ -30,6 +36,47 @@ pub const BODY_MAX: usize = 2 * OBJECT_MAX + 1024;
 /// Largest body of an enrolment in bytes. An attestation is a list, and a list of nothings takes many times its length in
 /// memory; the largest chain that is looked at takes half of this.
 pub const ENROLMENT_BODY_MAX: usize = 256 << 10;
+
+/// The API as a document (OpenAPI 3.1), made of what stands at the handlers.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Counterfoil operator", description = "Messages and certificates in JSON are hexadecimal."),
+    modifiers(&Tokens)
+)]
+struct Document;
+
+/// Bearer tokens (RFC 6750).
+struct Tokens;
+
+impl Modify for Tokens {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        for (name, about) in
+            [("psp", "The token of the PSP in the path"), ("operator", "The operator's own token")]
+        {
+            let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
+            components.add_security_scheme(name, SecurityScheme::Http(bearer));
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct Health {
+    status: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+struct SchemeAnswer {
+    name: String,
+    /// ISO 4217 letters.
+    currency: String,
+    sandbox: bool,
+    psps: Vec<String>,
+    /// The root's certificate in its compact form, in hex.
+    root: String,
+    /// SHA-256 of the root's key, in hex: what wallets compare.
+    root_fingerprint: String,
+}
 
 /// What handlers work on.
 #[derive(Clone)]
@@ -53,32 +100,33 @@ impl FromRef<Api> for Intake {
 /// The whole API over one operator.
 pub fn router(service: Service) -> Router {
     let intake = Intake::start(&service);
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/metrics", get(metrics))
-        .route("/v1/scheme", get(scheme))
-        .route("/v1/enrolments", post(wallets::enrol).layer(DefaultBodyLimit::max(ENROLMENT_BODY_MAX)))
-        .route("/v1/enrolments/challenge", post(wallets::challenge))
-        .route("/v1/fundings", post(wallets::fund))
-        .route(
-            "/v1/statements",
-            post(wallets::settle).layer(from_fn_with_state(intake.clone(), layers::admit)),
-        )
-        .route("/v1/trust-list", get(lists::trust))
-        .route("/v1/rules", get(lists::rules))
-        .route("/v1/revocation-list", get(lists::revocation))
-        .route("/v1/revocation-list/{since}", get(lists::revocation_since))
-        .route("/v1/crl/{psp}/{alg}", get(lists::crl))
-        .route("/v1/certificates/root", get(lists::root))
-        .route("/v1/certificates/{psp}/{alg}", get(lists::issuer))
-        .route("/v1/reconciliation", get(reconciliation::summary))
-        .route("/v1/reconciliation/items", get(reconciliation::items))
-        .route("/v1/psp/{psp}/reconciliation/items", get(reconciliation::items_of_psp))
-        .route("/v1/psp/{psp}/activations", post(psp::activate))
-        .route("/v1/psp/{psp}/wallets/{key_id}/unblock", post(psp::unblock))
-        .route("/v1/psp/{psp}/wallets/{key_id}/lift", post(psp::lift))
-        .route("/v1/psp/{psp}/wallets/{key_id}/close", post(psp::close))
-        .route("/v1/psp/{psp}/wallets/{key_id}", get(psp::holding))
+    let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(healthz))
+        .routes(routes!(metrics))
+        .routes(routes!(scheme))
+        .routes(routes!(wallets::enrol).layer(DefaultBodyLimit::max(ENROLMENT_BODY_MAX)))
+        .routes(routes!(wallets::challenge))
+        .routes(routes!(wallets::fund))
+        .routes(routes!(wallets::settle).layer(from_fn_with_state(intake.clone(), layers::admit)))
+        .routes(routes!(lists::trust))
+        .routes(routes!(lists::rules))
+        .routes(routes!(lists::revocation))
+        .routes(routes!(lists::revocation_since))
+        .routes(routes!(lists::crl))
+        .routes(routes!(lists::root))
+        .routes(routes!(lists::issuer))
+        .routes(routes!(reconciliation::summary))
+        .routes(routes!(reconciliation::items))
+        .routes(routes!(reconciliation::items_of_psp))
+        .routes(routes!(psp::activate))
+        .routes(routes!(psp::unblock))
+        .routes(routes!(psp::lift))
+        .routes(routes!(psp::close))
+        .routes(routes!(psp::holding))
+        .split_for_parts();
+    let document = Arc::new(document);
+    routes
+        .route("/openapi.json", get(async move || axum::Json(&*document).into_response()))
         .fallback(async || Problem::of(Code::RouteUnknown).with_status(404))
         .method_not_allowed_fallback(async || Problem::of(Code::RouteUnknown).with_status(405))
         .layer(DefaultBodyLimit::max(BODY_MAX))
@@ -99,10 +147,14 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Whether it serves.
+#[utoipa::path(get, path = "/healthz", tag = "service", responses((status = 200, description = "It does", body = Health), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")))]
 async fn healthz() -> impl IntoResponse {
-    axum::Json(json!({ "status": "ok" }))
+    axum::Json(Health { status: "ok" })
 }
 
+/// What is counted while it runs, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "service", responses((status = 200, description = "OpenMetrics 1.0", body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")))]
 async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let metrics = api.service.metrics();
     let (held_bytes, waiting) = api.intake.load();
@@ -110,15 +162,17 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, crate::metrics::MEDIA_TYPE)], metrics.text())
 }
 
+/// What everybody may know of the scheme.
+#[utoipa::path(get, path = "/v1/scheme", tag = "lists", responses((status = 200, description = "The scheme", body = SchemeAnswer), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")))]
 async fn scheme(State(service): State<Service>) -> impl IntoResponse {
     let scheme = service.scheme();
     let root = &scheme.anchors.root;
-    axum::Json(json!({
-        "name": scheme.name,
-        "currency": currency_letters(scheme.rules.currency),
-        "sandbox": scheme.sandbox,
-        "psps": scheme.psps,
-        "root": hex::encode(root.to_bytes()),
-        "root_fingerprint": key_id(&root.key).to_string(),
-    }))
+    axum::Json(SchemeAnswer {
+        name: scheme.name.clone(),
+        currency: currency_letters(scheme.rules.currency),
+        sandbox: scheme.sandbox,
+        psps: scheme.psps.clone(),
+        root: hex::encode(root.to_bytes()),
+        root_fingerprint: key_id(&root.key).to_string(),
+    })
 }

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use counterfoil_wire::Code;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::Refusal;
 
@@ -12,7 +13,7 @@ use crate::error::Refusal;
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// A problem document.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
     /// Names the kind of problem.
     #[serde(rename = "type")]

@@ -8,13 +8,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use counterfoil_wire::{Code, KeyId};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::wallets::parse;
 use super::{Problem, blocking};
+use crate::domain::holding::Holding;
 use crate::error::Refusal;
-use crate::service::Service;
+use crate::service::{Activation, Service};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Activate {
     account: String,
@@ -27,6 +29,8 @@ pub(super) fn token(headers: &HeaderMap) -> String {
     bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default().to_owned()
 }
 
+/// Makes a one-time code with which a wallet enrols for an account.
+#[utoipa::path(post, path = "/v1/psp/{psp}/activations", tag = "psp", request_body = Activate, params(("psp" = String, Path, description = "Name of the PSP")), responses((status = 201, description = "The code; the operator keeps its hash alone", body = Activation), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")), security(("psp" = [])))]
 pub(super) async fn activate(
     State(service): State<Service>,
     Path(psp): Path<String>,
@@ -44,6 +48,8 @@ pub(super) async fn activate(
     Ok((StatusCode::CREATED, Json(activation)).into_response())
 }
 
+/// Has the wallet's next settlement unblock its PIN.
+#[utoipa::path(post, path = "/v1/psp/{psp}/wallets/{key_id}/unblock", tag = "psp", params(("psp" = String, Path, description = "Name of the PSP"), ("key_id" = String, Path, description = "SHA-256 of the wallet's key, in hex")), responses((status = 204, description = "It will"), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")), security(("psp" = [])))]
 pub(super) async fn unblock(
     State(service): State<Service>,
     Path(wallet): Path<(String, String)>,
@@ -53,6 +59,8 @@ pub(super) async fn unblock(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// Gives a wallet that reported tampering its whole limits again.
+#[utoipa::path(post, path = "/v1/psp/{psp}/wallets/{key_id}/lift", tag = "psp", params(("psp" = String, Path, description = "Name of the PSP"), ("key_id" = String, Path, description = "SHA-256 of the wallet's key, in hex")), responses((status = 204, description = "From its next settlement on"), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")), security(("psp" = [])))]
 pub(super) async fn lift(
     State(service): State<Service>,
     Path(wallet): Path<(String, String)>,
@@ -62,6 +70,8 @@ pub(super) async fn lift(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// Closes a lost or suspended wallet for good; again it changes nothing.
+#[utoipa::path(post, path = "/v1/psp/{psp}/wallets/{key_id}/close", tag = "psp", params(("psp" = String, Path, description = "Name of the PSP"), ("key_id" = String, Path, description = "SHA-256 of the wallet's key, in hex")), responses((status = 200, description = "Its arithmetic", body = Holding), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")), security(("psp" = [])))]
 pub(super) async fn close(
     State(service): State<Service>,
     Path(wallet): Path<(String, String)>,
@@ -72,6 +82,8 @@ pub(super) async fn close(
     Ok(Json(closed.await?).into_response())
 }
 
+/// What a wallet holds, and how that adds up.
+#[utoipa::path(get, path = "/v1/psp/{psp}/wallets/{key_id}", tag = "psp", params(("psp" = String, Path, description = "Name of the PSP"), ("key_id" = String, Path, description = "SHA-256 of the wallet's key, in hex")), responses((status = 200, description = "Its arithmetic", body = Holding), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")), security(("psp" = [])))]
 pub(super) async fn holding(
     State(service): State<Service>,
     Path(wallet): Path<(String, String)>,

@@ -6,30 +6,46 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use counterfoil_wire::{Code, Digest, KeyId};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::psp::token;
 use super::{Problem, blocking};
+use crate::domain::item::Item;
 use crate::domain::reason::Reason;
 use crate::service::Service;
-use crate::service::report::{Asking, Page};
+use crate::service::report::{Asking, Page, Summary};
 use crate::store::Cursor;
 
 /// Items on a page where nobody says how many.
 const PAGE: usize = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    /// Those that are open for this reason.
     reason: Option<Reason>,
+    /// Those of payments in which this PSP has the payer or the payee.
     psp: Option<String>,
+    /// Those that the operator has known for so long, seconds.
     #[serde(default)]
     older_than_s: u32,
+    /// Those after the place that the page before named.
     after: Option<String>,
+    /// At most so many: 1 to 1,000, 100 where nobody says.
     limit: Option<usize>,
 }
 
+#[derive(Serialize, ToSchema)]
+struct ItemsAnswer {
+    items: Vec<Item>,
+    /// What `after` is for the next page; null at the end. A page may be short, or empty, and not the last.
+    next: Option<String>,
+}
+
+/// What is open, by reason.
+#[utoipa::path(get, path = "/v1/reconciliation", tag = "reconciliation", responses((status = 200, description = "In short", body = Summary), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")), security(("operator" = [])))]
 pub(super) async fn summary(State(service): State<Service>, headers: HeaderMap) -> Result<Response, Problem> {
     let token = token(&headers);
     let summary = blocking(move || {
@@ -39,6 +55,8 @@ pub(super) async fn summary(State(service): State<Service>, headers: HeaderMap) 
     Ok(Json(summary.await?).into_response())
 }
 
+/// Open items, a page at a time.
+#[utoipa::path(get, path = "/v1/reconciliation/items", tag = "reconciliation", params(Asked), responses((status = 200, description = "A page", body = ItemsAnswer), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")), security(("operator" = [])))]
 pub(super) async fn items(
     State(service): State<Service>,
     headers: HeaderMap,
@@ -52,6 +70,8 @@ pub(super) async fn items(
     page.await.map(answer)
 }
 
+/// Open items of payments in which a PSP has the payer or the payee.
+#[utoipa::path(get, path = "/v1/psp/{psp}/reconciliation/items", tag = "reconciliation", params(("psp" = String, Path, description = "Name of the PSP"), Asked), responses((status = 200, description = "A page", body = ItemsAnswer), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")), security(("psp" = [])))]
 pub(super) async fn items_of_psp(
     State(service): State<Service>,
     Path(psp): Path<String>,
@@ -80,7 +100,7 @@ fn asking(asked: Result<Query<Asked>, QueryRejection>) -> Result<Asking, Code> {
 }
 
 fn answer(page: Page) -> Response {
-    Json(json!({ "items": page.items, "next": page.next.as_ref().map(text) })).into_response()
+    Json(ItemsAnswer { items: page.items, next: page.next.as_ref().map(text) }).into_response()
 }
 
 /// A place, as the next request names it.

@@ -8,14 +8,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use counterfoil_trust::sha256;
 use counterfoil_wire::{Code, Digest};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Problem, blocking};
 use crate::error::Refusal;
 use crate::service::intake::Arrival;
-use crate::service::{Intake, NewKey, Service};
+use crate::service::{FundReply, Intake, NewKey, Service};
 use crate::store::Kept;
 
 /// Longest idempotency key, in bytes.
@@ -35,7 +35,21 @@ fn message(text: &str) -> Result<Vec<u8>, Problem> {
     hex::decode(text).map_err(|_| Problem::of(Code::NotAMessage))
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, ToSchema)]
+struct ChallengeAnswer {
+    /// 16 bytes, in hex.
+    challenge: String,
+    /// Until when it is open, seconds since 1970.
+    expires_at_s: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+struct SettlementAnswer {
+    /// A message to the wallet, in hex.
+    settlement: String,
+}
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Enrol {
     psp: String,
@@ -46,12 +60,16 @@ struct Enrol {
     attestation: Option<Vec<String>>,
 }
 
+/// A challenge that an enrolment answers.
+#[utoipa::path(post, path = "/v1/enrolments/challenge", tag = "wallets", responses((status = 201, description = "Good for ten minutes", body = ChallengeAnswer), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn challenge(State(service): State<Service>) -> Result<Response, Problem> {
     let (challenge, expires_at_s) = service.challenge()?;
-    let answer = json!({ "challenge": challenge.to_string(), "expires_at_s": expires_at_s });
+    let answer = ChallengeAnswer { challenge: challenge.to_string(), expires_at_s };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
+/// Enrols a key; the same enrolment gets the same answer.
+#[utoipa::path(post, path = "/v1/enrolments", tag = "wallets", request_body = Enrol, responses((status = 201, description = "Enrolled", body = SettlementAnswer), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn enrol(
     State(service): State<Service>,
     body: Result<Bytes, BytesRejection>,
@@ -72,16 +90,18 @@ pub(super) async fn enrol(
         })
     })
     .await?;
-    let answer = json!({ "settlement": hex::encode(settlement) });
+    let answer = SettlementAnswer { settlement: hex::encode(settlement) };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Fund {
     order: String,
 }
 
+/// Moves value from the account behind a wallet to it, once.
+#[utoipa::path(post, path = "/v1/fundings", tag = "wallets", request_body = Fund, params(("Idempotency-Key" = String, Header, description = "Names the request: 1 to 255 visible characters")), responses((status = 201, description = "The value is the wallet's, and arrives with its next settlement", body = FundReply), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn fund(
     State(service): State<Service>,
     headers: HeaderMap,
@@ -91,21 +111,19 @@ pub(super) async fn fund(
     let order = message(&ask.order)?;
     once("/v1/fundings", service, &headers, &bytes, move |service| {
         let reply = service.fund(&order)?;
-        Ok((
-            201,
-            json!({ "order_no": reply.order_no, "granted": reply.granted, "amount": reply.amount,
-            "funding_total": reply.funding_total }),
-        ))
+        Ok((201, serde_json::to_value(reply).map_err(|_| Code::Internal)?))
     })
     .await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Settle {
     statement: String,
 }
 
+/// Settles a statement; the same statement gets the same answer.
+#[utoipa::path(post, path = "/v1/statements", tag = "wallets", request_body = Settle, params(("Idempotency-Key" = String, Header, description = "Names the request: 1 to 255 visible characters")), responses((status = 200, description = "Settled", body = SettlementAnswer), (status = "default", description = "A problem document: what happened, whose fault it is, what to do next", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn settle(
     State(intake): State<Intake>,
     headers: HeaderMap,
@@ -117,7 +135,7 @@ pub(super) async fn settle(
     let arrival = Arrival { statement: message(&ask.statement)?, key, request };
     drop((ask, bytes));
     let settlement = intake.settle(arrival).await?;
-    Ok(Json(json!({ "settlement": hex::encode(settlement) })).into_response())
+    Ok(Json(SettlementAnswer { settlement: hex::encode(settlement) }).into_response())
 }
 
 /// Names the request's idempotency key, and the request.

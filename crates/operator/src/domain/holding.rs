@@ -34,7 +34,7 @@ pub struct Rows {
 }
 
 /// What is still to come for a wallet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Awaiting {
     /// Claims of payees that nobody has shown yet; how much is not known.
@@ -63,7 +63,7 @@ impl Awaiting {
 }
 
 /// One thing that is awaited.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Awaited {
     /// What.
     pub what: Awaiting,
@@ -76,7 +76,7 @@ pub struct Awaited {
 }
 
 /// The arithmetic of one wallet. Amounts are in minor units.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Holding {
     /// Key id, in hex.
     pub key_id: String,
@@ -111,22 +111,30 @@ pub struct Holding {
     /// Whether that time has come.
     pub due: bool,
     /// Fund orders granted.
+    #[schema(value_type = i64)]
     pub funded: i128,
     /// Defundings, and takings paid out.
+    #[schema(value_type = i64)]
     pub defunded: i128,
     /// Payments that payees have.
+    #[schema(value_type = i64)]
     pub paid: i128,
     /// Payments that it has.
+    #[schema(value_type = i64)]
     pub received: i128,
     /// Payments that it sent and that nobody has yet.
+    #[schema(value_type = i64)]
     pub in_flight: i128,
     /// What others paid for what it never had or no longer had, less what it gave back of that.
+    #[schema(value_type = i64)]
     pub made_good: i128,
     /// Who paid, or would.
     pub borne_by: Option<String>,
     /// Returned since it was closed.
+    #[schema(value_type = i64)]
     pub returned: i128,
     /// What it holds as far as evidence says.
+    #[schema(value_type = i64)]
     pub unspent: i128,
     /// What is still to come.
     pub awaited: Vec<Awaited>,

@@ -11,7 +11,7 @@ use super::record::Record;
 use super::wallet::Wallet;
 
 /// An open item: a payment about which somebody has to do something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Item {
     /// The payment, in hex.
     pub payment: String,

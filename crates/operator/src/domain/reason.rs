@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Why an item stands where it stands. Numbers are stored and never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// Both halves are here.
@@ -33,7 +35,7 @@ pub enum Reason {
 }
 
 /// Who has to do something about an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Owner {
     /// Nobody: it is closed.

@@ -16,7 +16,7 @@ use crate::error::Refusal;
 use crate::store::{Batch, Order, OrderState};
 
 /// What became of a fund order.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct FundReply {
     /// Its number.
     pub order_no: u32,

@@ -15,7 +15,7 @@ use crate::store::{Batch, NewActivation};
 const ACTIVATION_S: u32 = 86_400;
 
 /// A code with which one wallet may be enrolled for one account.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Activation {
     /// The code; the operator keeps its hash alone.
     pub activation_code: String,

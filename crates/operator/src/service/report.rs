@@ -23,7 +23,7 @@ pub const PAGE_MAX: usize = 1_000;
 const LOOKED_THROUGH_MAX: usize = 10_000;
 
 /// Open payments of one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct OpenOf {
     /// Why they are open.
     pub reason: Reason,
@@ -38,7 +38,7 @@ pub struct OpenOf {
 }
 
 /// Cases of one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct CasesOf {
     /// What the keys did, or seem to have done.
     pub reason: Reason,
@@ -47,7 +47,7 @@ pub struct CasesOf {
 }
 
 /// All of it in short.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Summary {
     /// The operator's time, seconds since 1970.
     pub as_of_s: u32,
