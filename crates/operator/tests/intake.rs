@@ -78,18 +78,16 @@ async fn a_crowd_with_garbage_in_it_is_settled_each_as_it_deserves() {
 async fn there_is_room_for_so_much_and_it_is_given_back() {
     let world = World::new();
     let intake = Intake::start(&world.service);
-    let mut rooms: Vec<_> = (0..HELD_MAX / HELD_MIN).map(|_| intake.admit(Some(1)).unwrap()).collect();
-    let Busy { retry_after_s } = intake.admit(Some(1)).unwrap_err();
+    let mut rooms: Vec<_> = (0..HELD_MAX / HELD_MIN).map(|_| intake.admit(1).unwrap()).collect();
+    let Busy { retry_after_s } = intake.admit(1).unwrap_err();
     assert!((1..=30).contains(&retry_after_s));
     rooms.pop();
-    assert!(intake.admit(None).is_err(), "a body of unknown length may be a large one");
-    drop(intake.admit(Some(1)).unwrap());
+    assert!(intake.admit(BODY_MAX).is_err());
+    drop(intake.admit(1).unwrap());
     drop(rooms);
-    // Of a longer one no more is read.
-    let rooms: Vec<_> = (0..HELD_MAX / BODY_MAX).map(|_| intake.admit(Some(usize::MAX)).unwrap()).collect();
-    assert!(intake.admit(Some(1)).is_ok() || HELD_MAX % BODY_MAX < HELD_MIN);
-    drop(rooms);
-    drop(intake.admit(None).unwrap());
+    drop(intake.admit(HELD_MAX).unwrap());
+    assert!(intake.admit(usize::MAX).is_err());
+    assert_eq!(intake.load(), (0, 0));
 }
 
 #[tokio::test]

@@ -9,15 +9,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use counterfoil_wire::Code;
 
-use super::Problem;
+use super::{BODY_MAX, Problem};
 use crate::error::random;
 use crate::service::{Intake, Service};
 
 /// Lets a statement's request in if there is room for its body, before it is read.
 pub(super) async fn admit(State(intake): State<Intake>, request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    match intake.admit(length) {
+    // Of one that is too long no more is read than may be, and one of unknown length may be a long one.
+    let length: Option<usize> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    match intake.admit(length.map_or(BODY_MAX, |length| length.min(BODY_MAX))) {
         // Held until the answer is there.
         Ok(_room) => next.run(request).await,
         Err(busy) => {

@@ -16,9 +16,7 @@ use counterfoil_wire::{Code, Digest};
 use tokio::sync::oneshot;
 
 use super::Service;
-use super::settle::Settled;
-use crate::api::BODY_MAX;
-use crate::error::Refusal;
+use super::settle::{Settled, all_refused};
 use crate::store::{Batch, Kept};
 
 /// Bytes of all bodies that are held at once.
@@ -105,12 +103,12 @@ impl Intake {
         Self { queue, load }
     }
 
-    /// Room for a request with a body of `bytes`, or of unknown length. Of a body that is too long no more is read than may be.
+    /// Room for a request with a body of at most `bytes`.
     ///
     /// # Errors
     /// [`Busy`].
-    pub fn admit(&self, bytes: Option<usize>) -> Result<Room, Busy> {
-        let bytes = bytes.unwrap_or(BODY_MAX).clamp(HELD_MIN, BODY_MAX);
+    pub fn admit(&self, bytes: usize) -> Result<Room, Busy> {
+        let bytes = bytes.max(HELD_MIN);
         let more = |held: usize| held.checked_add(bytes).filter(|held| *held <= HELD_MAX);
         match self.load.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
             Ok(_) => Ok(Room { load: self.load.clone(), bytes }),
@@ -224,10 +222,4 @@ impl Service {
         }
         settled
     }
-}
-
-/// The refusal for the first, and in short for the others.
-pub(super) fn all_refused<T>(refusal: Refusal, count: usize) -> Vec<Result<T, Refusal>> {
-    let mut first = Some(refusal);
-    (0..count).map(|_| Err(first.take().unwrap_or(Code::Internal.into()))).collect()
 }

@@ -8,7 +8,6 @@ use counterfoil_wire::sync::{Settlement, Statement};
 use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId};
 use rayon::prelude::*;
 
-use super::intake::all_refused;
 use super::{Desk, Service};
 use crate::domain::journal::{Item, Reading, Sealed, read};
 use crate::domain::known::Needs;
@@ -321,4 +320,10 @@ fn needs(reading: &Reading) -> Needs {
         }
     }
     needs
+}
+
+/// The refusal for the first, and in short for the others.
+pub(super) fn all_refused<T>(refusal: Refusal, count: usize) -> Vec<Result<T, Refusal>> {
+    let mut first = Some(refusal);
+    (0..count).map(|_| Err(first.take().unwrap_or(Code::Internal.into()))).collect()
 }
