@@ -436,3 +436,14 @@ fn a_connection_that_breaks_ends_one_operation_and_writes_nothing_of_it() {
     store.commit(&batch).unwrap();
     store.unlock().unwrap();
 }
+
+/// A task may be polled for so long and then must give way: who waits for the store within one does not.
+#[tokio::test]
+async fn a_store_that_is_called_within_a_task_is_waited_for_however_much_is_asked() {
+    let Fresh { mut store, rows: _rows, .. } = fresh();
+    for _ in 0..300 {
+        store.lock().unwrap();
+        assert_eq!(store.wallet(&KeyId([9; 32])).unwrap(), None);
+        store.unlock().unwrap();
+    }
+}

@@ -100,7 +100,9 @@ impl Postgres {
     /// Waits here for what is asked of the server.
     fn wait<T>(&self, asked: impl Future<Output = T>) -> T {
         let _within = self.runtime.as_ref().map(Runtime::enter);
-        pollster::block_on(asked)
+        // A thread that is polling a task has a budget, and when that is used up nothing is ever ready until it gives way, which a
+        // thread that waits here does not.
+        pollster::block_on(tokio::task::unconstrained(asked))
     }
 }
 
