@@ -12,7 +12,6 @@ use counterfoil_wire::sync::{Settlement, Statement};
 use counterfoil_wire::{Amount, Digest, KeyId, PublicKey, Wire};
 
 use crate::domain::audit::{Scan, audit};
-use crate::domain::bucket;
 use crate::domain::closing::{close, close_out};
 use crate::domain::journal::{Reading, read};
 use crate::domain::ledger::{Account, Kind, Posting};
@@ -36,7 +35,7 @@ pub struct Office {
     statements: BTreeMap<KeyId, Vec<(u32, SignedHeader)>>,
     certs: BTreeMap<KeyId, WalletCert>,
     postings: Vec<Posting>,
-    posted: BTreeSet<(u16, Kind, Digest)>,
+    posted: BTreeSet<(KeyId, Kind, Digest)>,
     moves: Vec<Move>,
     cases: Vec<(KeyId, Reason)>,
     granted: u64,
@@ -99,7 +98,7 @@ impl Office {
         self.granted += amount.minor();
         let reference = sha256(format!("fund:{}:{}", wallet.id, wallet.order_no).as_bytes());
         let (debit, credit) = (Account::Float, Account::Offline(wallet.id));
-        let row = Posting { bucket: bucket(&wallet.id), kind: Kind::Fund, reference, debit, credit, amount };
+        let row = Posting { wallet: wallet.id, kind: Kind::Fund, reference, debit, credit, amount };
         self.post(row);
     }
 
@@ -230,7 +229,7 @@ impl Office {
 
     fn post(&mut self, posting: Posting) {
         assert!(!posting.amount.is_zero(), "nothing is posted: {posting:?}");
-        let new = self.posted.insert((posting.bucket, posting.kind, posting.reference));
+        let new = self.posted.insert((posting.wallet, posting.kind, posting.reference));
         assert!(new, "posted twice: {posting:?}");
         self.postings.push(posting);
     }
@@ -243,7 +242,13 @@ impl Office {
             postings: self.postings.clone(),
             pending_moves: self.moves.clone(),
             pending_orders: Vec::new(),
-            undelivered: 0,
+            open: self.records.values().filter(|record| record.is_open()).map(|record| record.id).collect(),
+            forked: self
+                .records
+                .values()
+                .filter(|record| record.has(crate::domain::record::bit::FORKED))
+                .map(|record| record.id)
+                .collect(),
             cases: self.cases.clone(),
         };
         let float =
