@@ -9,9 +9,9 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use counterfoil_operator::api::{BODY_MAX, router};
 use counterfoil_operator::service::Intake;
-use counterfoil_operator::service::intake::{Busy, HELD_MAX, HELD_MIN};
+use counterfoil_operator::service::intake::{Arrival, Busy, HELD_MAX, HELD_MIN};
 use counterfoil_ta::api::Command;
-use counterfoil_wire::{Bytes, Code};
+use counterfoil_wire::{Bytes, Code, Digest};
 use serde_json::{Value, json};
 use support::World;
 use tower::ServiceExt as _;
@@ -69,6 +69,16 @@ async fn a_crowd_with_garbage_in_it_is_settled_each_as_it_deserves() {
     let statement = people[0].message(&Command::Statement {}).unwrap().0;
     let reused = api.clone().oneshot(request("good-1", &statement)).await.unwrap();
     assert_eq!(reused.status(), 422);
+    let other = people[1].message(&Command::Statement {}).unwrap().0;
+    let arrival = |statement: &[u8], request: u8| Arrival {
+        statement: statement.to_vec(),
+        key: Digest([7; 32]),
+        request: Digest([request; 32]),
+    };
+    let both =
+        world.service.settle_arrivals(&[arrival(&statement, 1), arrival(&other, 2), arrival(&statement, 1)]);
+    assert_eq!(both[1].as_ref().unwrap_err().code(), Code::IdempotencyReused);
+    assert!(both[0].is_ok() && both[2].is_ok());
     for key in ["new", "new", "newer"] {
         assert_eq!(api.clone().oneshot(request(key, &statement)).await.unwrap().status(), 200);
     }
@@ -115,6 +125,19 @@ async fn who_finds_no_room_is_told_when_to_come_again_before_the_body_is_read() 
     let body = to_bytes(refused.into_body(), usize::MAX).await.unwrap();
     let problem: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(problem["code"], json!(Code::Busy.number()));
+    held.iter().for_each(tokio::task::JoinHandle::abort);
+    // A header that says less than comes makes no more room: how the body is framed counts.
+    let lying = || {
+        let mut request = endless();
+        request.headers_mut().insert("content-length", 1.into());
+        request
+    };
+    let api = router(world.service.clone());
+    let held: Vec<_> = (0..HELD_MAX / BODY_MAX).map(|_| tokio::spawn(api.clone().oneshot(lying()))).collect();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(api.clone().oneshot(lying()).await.unwrap().status(), 429);
     held.iter().for_each(tokio::task::JoinHandle::abort);
     // A body that is too long is another matter.
     let mut long = request("a", &[0; 10]);

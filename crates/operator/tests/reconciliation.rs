@@ -136,13 +136,14 @@ async fn over_http_the_operator_sees_all_and_a_psp_its_own() {
     let (mut ann, mut bob) = (world.person("ann"), world.person("bob"));
     world.fund(&mut ann, 5_000);
     ann.pay_to(&mut bob, 300, false);
+    ann.pay_to(&mut bob, 300, false);
     world.sync(&mut ann).unwrap();
     let token = |name: &str| std::fs::read_to_string(world.path.join("keys").join(name)).unwrap();
     let (operator, alpha, beta) =
         (token("operator.token"), token("psp-alpha.token"), token("psp-beta.token"));
     let (status, summary) = get(&world, "/v1/reconciliation", &operator).await;
     let due =
-        json!([{ "reason": "payer-only", "owner": "payee", "count": 1, "amount": 300, "oldest_s": START_S }]);
+        json!([{ "reason": "payer-only", "owner": "payee", "count": 2, "amount": 600, "oldest_s": START_S }]);
     assert_eq!((status, &summary["open"], &summary["cases"]), (200, &due, &json!([])));
     let (_, page) = get(&world, "/v1/reconciliation/items?reason=payer-only&limit=1", &operator).await;
     assert_eq!(
@@ -151,9 +152,9 @@ async fn over_http_the_operator_sees_all_and_a_psp_its_own() {
     );
     let next = page["next"].as_str().unwrap();
     let (_, page) = get(&world, &format!("/v1/reconciliation/items?after={next}"), &operator).await;
-    assert_eq!(page, json!({ "items": [], "next": null }));
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["next"]), (1, &Value::Null));
     let own = |psp: &str| format!("/v1/psp/{psp}/reconciliation/items");
-    assert_eq!(get(&world, &own("alpha"), &alpha).await.1["items"].as_array().unwrap().len(), 1);
+    assert_eq!(get(&world, &own("alpha"), &alpha).await.1["items"].as_array().unwrap().len(), 2);
     // What it asks for beyond its own it does not get.
     let (_, page) = get(&world, &format!("{}?psp=alpha", own("beta")), &beta).await;
     assert_eq!(page["items"], json!([]));

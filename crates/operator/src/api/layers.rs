@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
@@ -15,9 +16,9 @@ use crate::service::{Intake, Service};
 
 /// Lets a statement's request in if there is room for its body, before it is read.
 pub(super) async fn admit(State(intake): State<Intake>, request: Request, next: Next) -> Response {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    // Of one that is too long no more is read than may be, and one of unknown length may be a long one.
-    let length: Option<usize> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    // As it is framed, whatever else a header says. Of one that is too long no more is read than may be, and one of unknown length may
+    // be a long one.
+    let length = request.body().size_hint().upper().and_then(|length| usize::try_from(length).ok());
     match intake.admit(length.map_or(BODY_MAX, |length| length.min(BODY_MAX))) {
         // Held until the answer is there.
         Ok(_room) => next.run(request).await,

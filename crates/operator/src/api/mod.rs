@@ -30,12 +30,12 @@ use crate::service::{Intake, Service};
 
 pub use problem::{MEDIA_TYPE as PROBLEM_MEDIA_TYPE, Problem};
 
-/// Largest request body in bytes: an object of the largest legal size in hexadecimal, and the JSON around it.
+/// Largest body of a statement's request in bytes: an object of the largest legal size in hexadecimal, and the JSON around it.
 pub const BODY_MAX: usize = 2 * OBJECT_MAX + 1024;
 
-/// Largest body of an enrolment in bytes. An attestation is a list, and a list of nothings takes many times its length in
-/// memory; the largest chain that is looked at takes half of this.
-pub const ENROLMENT_BODY_MAX: usize = 256 << 10;
+/// Largest body of any other request in bytes. An enrolment's attestation is a list, and a list of nothings takes many times its length
+/// in memory; the largest chain that is looked at takes half of this.
+pub const OTHER_BODY_MAX: usize = 256 << 10;
 
 /// The API as a document (OpenAPI 3.1), made of what stands at the handlers.
 #[derive(OpenApi)]
@@ -104,10 +104,14 @@ pub fn router(service: Service) -> Router {
         .routes(routes!(healthz))
         .routes(routes!(metrics))
         .routes(routes!(scheme))
-        .routes(routes!(wallets::enrol).layer(DefaultBodyLimit::max(ENROLMENT_BODY_MAX)))
+        .routes(routes!(wallets::enrol))
         .routes(routes!(wallets::challenge))
         .routes(routes!(wallets::fund))
-        .routes(routes!(wallets::settle).layer(from_fn_with_state(intake.clone(), layers::admit)))
+        .routes(
+            routes!(wallets::settle)
+                .layer(DefaultBodyLimit::max(BODY_MAX))
+                .layer(from_fn_with_state(intake.clone(), layers::admit)),
+        )
         .routes(routes!(lists::trust))
         .routes(routes!(lists::rules))
         .routes(routes!(lists::revocation))
@@ -129,7 +133,7 @@ pub fn router(service: Service) -> Router {
         .route("/openapi.json", get(async move || axum::Json(&*document).into_response()))
         .fallback(async || Problem::of(Code::RouteUnknown).with_status(404))
         .method_not_allowed_fallback(async || Problem::of(Code::RouteUnknown).with_status(405))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(DefaultBodyLimit::max(OTHER_BODY_MAX))
         .layer(from_fn_with_state(service.clone(), layers::observe))
         .with_state(Api { service, intake })
 }

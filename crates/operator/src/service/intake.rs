@@ -6,6 +6,7 @@
 //! them in its turn. Nothing is acknowledged before it is durable: a process that is killed owes its clients an answer, and the
 //! same statement, sent again, gets the one that was written, or is settled then.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -191,8 +192,11 @@ impl Service {
             Ok(kept) => kept,
             Err(refusal) => return all_refused(refusal, arrivals.len()),
         };
+        // A key that is kept, or that came with another request in this very batch.
+        let mut named: HashMap<Digest, Digest> = HashMap::new();
         let reused = |(arrival, kept): (&Arrival, &Option<Kept>)| {
-            kept.as_ref().is_some_and(|kept| kept.request != arrival.request)
+            let first = kept.as_ref().map_or(arrival.request, |kept| kept.request);
+            *named.entry(arrival.key).or_insert(first) != arrival.request
         };
         let reused: Vec<bool> = arrivals.iter().zip(&kept).map(reused).collect();
         let fresh = arrivals.iter().zip(&reused).filter(|(_, reused)| !**reused);

@@ -19,8 +19,10 @@ pub(crate) const OPERATOR_TOKEN: &str = "operator_token";
 
 /// Items on a page at most.
 pub const PAGE_MAX: usize = 1_000;
-/// Payments that are looked through for a page at most: what is filtered out costs too.
-const LOOKED_THROUGH_MAX: usize = 10_000;
+/// Payments that are read in one turn.
+const CHUNK: usize = 1_000;
+/// Turns for a page: what is filtered out costs too.
+const CHUNKS_MAX: usize = 10;
 
 /// Open payments of one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -132,26 +134,26 @@ impl Service {
         let now_s = self.now_s();
         let limit = asking.limit.clamp(1, PAGE_MAX);
         let mut page = Page { items: Vec::new(), next: asking.after };
-        let mut looked_through = 0;
-        while page.items.len() < limit && looked_through < LOOKED_THROUGH_MAX {
-            let wanted = limit - page.items.len();
+        for _ in 0..CHUNKS_MAX {
             let (records, wallets) = self.exclusively(|desk| {
-                let records = desk.store.open_payments(page.next, wanted)?;
+                let records = desk.store.open_payments(page.next, CHUNK)?;
                 let parties = records.iter().flat_map(|record| [record.payer, record.payee]);
                 let parties: Vec<KeyId> = parties.collect::<BTreeSet<_>>().into_iter().collect();
                 Ok((records, desk.store.wallets(&parties)?))
             })?;
             let wallets: BTreeMap<KeyId, Wallet> =
                 wallets.into_iter().map(|wallet| (wallet.id, wallet)).collect();
-            for record in &records {
+            for (at, record) in records.iter().enumerate() {
                 let (payer, payee) = (wallets.get(&record.payer), wallets.get(&record.payee));
                 let found = item(record, payer, payee, &self.scheme.rules, now_s);
                 page.items.extend(found.filter(|item| asking.wants(item, now_s)));
+                page.next = Some(Cursor::of(record));
+                if page.items.len() == limit && (at + 1 < records.len() || records.len() == CHUNK) {
+                    return Ok(page);
+                }
             }
-            let whole = records.len() < wanted;
-            looked_through += records.len();
-            page.next = records.last().map(Cursor::of).filter(|_| !whole);
-            if whole {
+            if records.len() < CHUNK {
+                page.next = None;
                 break;
             }
         }

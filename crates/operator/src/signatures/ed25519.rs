@@ -33,15 +33,24 @@ const FEW: usize = 32;
 
 /// Which of `checks` hold, all of them under Ed25519 keys.
 pub(super) fn hold(checks: &[&Check]) -> Vec<bool> {
+    hold_by(checks, &mut |checks| all_hold(checks).unwrap_or(false), &mut Check::holds)
+}
+
+/// Which hold by a judge of many, whose yes is the yes of all, and a judge of one.
+fn hold_by(
+    checks: &[&Check],
+    all: &mut dyn FnMut(&[&Check]) -> bool,
+    one: &mut dyn FnMut(&Check) -> bool,
+) -> Vec<bool> {
     if checks.len() <= FEW {
-        return checks.iter().map(|check| check.holds()).collect();
+        return checks.iter().map(|check| one(check)).collect();
     }
-    if all_hold(checks).unwrap_or(false) {
+    if all(checks) {
         return vec![true; checks.len()];
     }
     let (first, second) = checks.split_at(checks.len() / 2);
-    let mut halves = hold(first);
-    halves.extend(hold(second));
+    let mut halves = hold_by(first, all, one);
+    halves.extend(hold_by(second, all, one));
     halves
 }
 
@@ -193,6 +202,28 @@ mod tests {
             let singly: Vec<bool> = checks.iter().map(Check::holds).collect();
             prop_assert_eq!(hold(&checks.iter().collect::<Vec<_>>()), singly);
         }
+    }
+
+    #[test]
+    fn a_run_of_false_ones_costs_itself_and_little_more() {
+        let mut checks: Vec<Check> = (0..4096).map(good).collect();
+        for check in &mut checks[1000..1500] {
+            check.message.push(1);
+        }
+        let (mut batched, mut singly) = (0, 0);
+        let held = hold_by(
+            &checks.iter().collect::<Vec<_>>(),
+            &mut |checks| {
+                batched += checks.len();
+                checks.iter().all(|check| check.message.len() == 8)
+            },
+            &mut |check| {
+                singly += 1;
+                check.message.len() == 8
+            },
+        );
+        assert_eq!(held.iter().filter(|holds| !**holds).count(), 500);
+        assert!(singly <= 500 + 4 * FEW && batched <= 4 * 4096, "{singly} {batched}");
     }
 
     #[test]
