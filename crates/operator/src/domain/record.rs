@@ -53,6 +53,46 @@ pub mod bit {
     pub const LATE: u16 = 1 << 13;
     /// Claimed when the payer's key was revoked.
     pub const REVOKED: u16 = 1 << 14;
+
+    use super::Reason;
+
+    /// Whether somebody has yet to do something about it: the payer does not know how it ended, or it came to rest nowhere.
+    pub fn is_open(bits: u16) -> bool {
+        bits & CLOSED == 0 || bits & (CREDITED | RETURNED) == 0
+    }
+
+    /// Whether the payee has it, for good.
+    pub fn is_taken(bits: u16) -> bool {
+        bits & CREDITED != 0 && bits & REVERSED == 0
+    }
+
+    /// Whether the payee's key both took and declined it.
+    pub fn is_equivocated(bits: u16) -> bool {
+        bits & DECLINED != 0 && bits & (PAYEE | RECEIPT) != 0
+    }
+
+    /// Why it stands where it stands.
+    pub fn reason(bits: u16) -> Reason {
+        let has = |any: u16| bits & any != 0;
+        if is_equivocated(bits) {
+            Reason::Equivocated
+        } else if has(FORKED) {
+            Reason::Forked
+        } else if !is_taken(bits) && has(DECLINED) {
+            // What nobody took concerns neither a window nor a revocation.
+            Reason::Declined
+        } else if !is_taken(bits) && has(RETURNED | REFUND_DECIDED) {
+            Reason::Refunded
+        } else if has(COVERED | LATE) {
+            Reason::Late
+        } else if has(REVOKED) {
+            Reason::Revoked
+        } else if is_taken(bits) {
+            if has(PAYER) { Reason::Matched } else { Reason::PayeeOnly }
+        } else {
+            Reason::PayerOnly
+        }
+    }
 }
 
 /// A payment.
@@ -125,14 +165,14 @@ impl Record {
         self.bits & bits != 0
     }
 
-    /// Whether somebody has yet to do something about it: the payer does not know how it ended, or it came to rest nowhere.
+    /// Whether somebody has yet to do something about it.
     pub fn is_open(&self) -> bool {
-        !self.has(bit::CLOSED) || !self.has(bit::CREDITED | bit::RETURNED)
+        bit::is_open(self.bits)
     }
 
     /// Whether the payee has it, for good.
     pub fn is_taken(&self) -> bool {
-        self.has(bit::CREDITED) && !self.has(bit::REVERSED)
+        bit::is_taken(self.bits)
     }
 
     /// Whether it left the payer and has come to rest nowhere.
@@ -142,52 +182,12 @@ impl Record {
 
     /// Whether the payee's key both took and declined it.
     pub fn is_equivocated(&self) -> bool {
-        self.has(bit::DECLINED) && self.has(bit::PAYEE | bit::RECEIPT)
-    }
-
-    /// Why a payment of which no more is known than `bits` stands where it stands.
-    pub fn reason_of(bits: u16) -> Reason {
-        let (id, key) = (Digest([0; 32]), KeyId([0; 32]));
-        let (amount, spent) = (counterfoil_wire::Amount::ZERO, counterfoil_wire::Amount::ZERO);
-        let (payer_seq, request_no, payer_until_s, first_seen_s) = (0, 0, 0, 0);
-        let payment = Vec::new();
-        let (payer, payee) = (key, key);
-        Self {
-            id,
-            payer,
-            payer_seq,
-            payee,
-            request_no,
-            amount,
-            spent,
-            payer_until_s,
-            bits,
-            first_seen_s,
-            payment,
-        }
-        .reason()
+        bit::is_equivocated(self.bits)
     }
 
     /// Why it stands where it stands.
     pub fn reason(&self) -> Reason {
-        if self.is_equivocated() {
-            Reason::Equivocated
-        } else if self.has(bit::FORKED) {
-            Reason::Forked
-        } else if !self.is_taken() && self.has(bit::DECLINED) {
-            // What nobody took concerns neither a window nor a revocation.
-            Reason::Declined
-        } else if !self.is_taken() && self.has(bit::RETURNED | bit::REFUND_DECIDED) {
-            Reason::Refunded
-        } else if self.has(bit::COVERED | bit::LATE) {
-            Reason::Late
-        } else if self.has(bit::REVOKED) {
-            Reason::Revoked
-        } else if self.is_taken() {
-            if self.has(bit::PAYER) { Reason::Matched } else { Reason::PayeeOnly }
-        } else {
-            Reason::PayerOnly
-        }
+        bit::reason(self.bits)
     }
 
     /// Takes one step. What it moves is appended to `postings`.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Service;
 use crate::domain::item::{Item, item};
 use crate::domain::reason::{Owner, Reason};
-use crate::domain::record::Record;
+use crate::domain::record::bit;
 use crate::domain::wallet::Wallet;
 use crate::error::Refusal;
 use crate::store::Cursor;
@@ -103,7 +103,7 @@ impl Service {
         let (open, cases) = self.exclusively(|desk| Ok((desk.store.open_by_bits()?, desk.store.cases()?)))?;
         let mut by_reason: BTreeMap<Reason, OpenOf> = BTreeMap::new();
         for alike in open {
-            let reason = Record::reason_of(alike.bits);
+            let reason = bit::reason(alike.bits);
             if reason.owner() == Owner::Nobody {
                 continue;
             }

@@ -308,14 +308,13 @@ fn write_money<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) -> Result<(), 
     writes.push(each(&table::OPEN_PAYMENT, new().filter(|record| record.is_open()), rows::put_open));
     let (mut bits, mut at_rest, mut forked) = (Vec::new(), Vec::new(), Vec::new());
     for Changed { record, before } in &batch.records {
-        let as_it_was = before.map(|bits| Record { bits, payment: Vec::new(), ..record.clone() });
-        if as_it_was.is_some() {
+        if let Some(before) = before {
             bits.push([vec![record.bits.into()], rows::place(record)].concat());
+            if bit::is_open(*before) && !record.is_open() {
+                at_rest.push(rows::place(record));
+            }
         }
-        if as_it_was.as_ref().is_some_and(|before| before.is_open() && !record.is_open()) {
-            at_rest.push(rows::place(record));
-        }
-        if record.has(bit::FORKED) && as_it_was.is_none_or(|before| !before.has(bit::FORKED)) {
+        if record.has(bit::FORKED) && before.is_none_or(|before| before & bit::FORKED == 0) {
             forked.push(rows::place(record));
         }
     }
