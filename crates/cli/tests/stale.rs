@@ -6,15 +6,12 @@ mod common;
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 
-use common::World;
+use common::{World, new_home};
 use counterfoil_wallet::operation::Outcome;
 use counterfoil_wallet::sync::NewWallet;
 use counterfoil_wallet::{
-    Counter, Device, Freshness, Home, HttpOperator, Kind, NewHome, Operator, OperatorError, Scheme, Wallet,
-    WalletError,
+    Counter, Device, Freshness, Home, HttpOperator, Operator, OperatorError, Scheme, Wallet, WalletError,
 };
-use counterfoil_wire::Algorithm;
-use counterfoil_wire::cert::Name;
 
 fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -124,22 +121,6 @@ impl Operator for CutOff {
     }
 }
 
-fn new_home(world: &World) -> NewHome {
-    NewHome {
-        kind: Kind::Wallet,
-        operator_url: world.url.clone(),
-        psp: "alpha".to_owned(),
-        account: "anna".to_owned(),
-        activation_code: None,
-        algorithm: Algorithm::EdDsa,
-        name: Name::default(),
-        counter: Counter::File,
-        host: counterfoil_wallet::Host::VirtualSe,
-        pin: None,
-        root: None,
-    }
-}
-
 /// An operator that says who it is, and then is gone.
 struct NoChallenge(HttpOperator);
 
@@ -174,7 +155,7 @@ fn a_stale_copy_is_as_it_was_until_there_is_a_challenge_to_answer() {
     let before = files();
     let operator = NoChallenge(HttpOperator::new(&world.url));
     let (home, device) = (Home::new(world.path("anna")), Device::new(world.path("device")));
-    Wallet::enrol_anew(&home, &device, &new_home(&world), &operator).unwrap_err();
+    Wallet::enrol_anew(&home, &device, &new_home(&world, Counter::File), &operator).unwrap_err();
     assert_eq!(files(), before);
 }
 
@@ -184,7 +165,7 @@ fn a_replacement_that_was_cut_off_goes_on_with_the_same_key() {
     let old = stale(&world);
     let inner = HttpOperator::new(&world.url);
     let operator = CutOff { inner, answers: Cell::new(0), seen: RefCell::default() };
-    let new = new_home(&world);
+    let new = new_home(&world, Counter::File);
     let (home, device) = (Home::new(world.path("anna")), Device::new(world.path("device")));
     for _ in 0..2 {
         let cut = Wallet::enrol_anew(&home, &device, &new, &operator);

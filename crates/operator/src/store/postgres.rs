@@ -278,27 +278,27 @@ async fn write(client: &mut ClientWrapper, writes: &[Write<'_>]) -> Result<(), S
             let parameters: Parameters<'_> =
                 kinds.map(|(at, kind)| column(kind, rows.iter().map(move |row| row.get(at)))).collect();
             let changed = tx.execute(&statement, &borrowed(&parameters)).await?;
-            table.check(usize::try_from(changed).unwrap_or(usize::MAX), rows.len())
+            table.check(count(changed), rows.len())
         }
         Write::Each(table, sql, sets) => {
             let (kinds, parameters) = columns(sets);
             let statement = tx.prepare_cached(&change_each(sql, &kinds)).await?;
             let changed = tx.execute(&statement, &borrowed(&parameters)).await?;
-            let all = usize::try_from(changed) == Ok(sets.len());
-            if all { Ok(()) } else { Err(StoreError::Unexpected(table.name)) }
+            table.all(count(changed), sets.len())
         }
         Write::One(table, sql, parameters) => {
             let statement = tx.prepare_cached(sql).await?;
             let parameters: Parameters<'_> = parameters.iter().map(one).collect();
-            match tx.execute(&statement, &borrowed(&parameters)).await? {
-                1 => Ok(()),
-                _ => Err(StoreError::Unexpected(table.name)),
-            }
+            table.all(count(tx.execute(&statement, &borrowed(&parameters)).await?), 1)
         }
     });
     // Sent one after the other without waiting for answers in between; the server takes them in this order.
     try_join_all(all).await?;
     Ok(tx.commit().await?)
+}
+
+fn count(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX)
 }
 
 pub(super) fn insert(table: &Table) -> String {

@@ -8,7 +8,6 @@ use rusqlite::{Connection, OpenFlags, Statement, TransactionBehavior, params, pa
 use super::StoreError;
 use super::database::{Database, Write};
 use super::migrations::{MIGRATIONS, Migration, missing};
-use super::table::Table;
 use super::value::{Row, Value};
 
 /// Pages of the database that are kept in memory, KiB.
@@ -105,10 +104,6 @@ fn rows(
     Ok(())
 }
 
-fn one(table: &Table, changed: usize) -> Result<(), StoreError> {
-    if changed == 1 { Ok(()) } else { Err(StoreError::Unexpected(table.name)) }
-}
-
 impl Database for Sqlite {
     /// The lock of the operator's folder keeps others away, and no file is on two machines.
     fn lock(&mut self) -> Result<(), StoreError> {
@@ -161,12 +156,12 @@ impl Database for Sqlite {
                     }
                 }
                 Write::One(table, sql, parameters) => {
-                    one(table, tx.prepare_cached(sql)?.execute(params_from_iter(parameters))?)?;
+                    table.all(tx.prepare_cached(sql)?.execute(params_from_iter(parameters))?, 1)?;
                 }
                 Write::Each(table, sql, sets) => {
                     let mut change = tx.prepare_cached(sql)?;
                     for set in sets {
-                        one(table, change.execute(params_from_iter(set))?)?;
+                        table.all(change.execute(params_from_iter(set))?, 1)?;
                     }
                 }
             }
