@@ -31,6 +31,9 @@ select create_distributed_table('published', 'bucket', colocate_with => 'wallet'
 select create_distributed_table('idempotency', 'bucket', colocate_with => 'wallet');
 select create_distributed_table('activation', 'bucket', colocate_with => 'wallet');
 select create_distributed_table('image', 'bucket', colocate_with => 'wallet');
+select create_distributed_table('tally', 'bucket', colocate_with => 'wallet');
+select create_distributed_table('outbox', 'bucket', colocate_with => 'wallet');
+select create_distributed_table('delivery', 'bucket', colocate_with => 'wallet');
 commit;
 
 -- `migration` stays a local table of the coordinator.

@@ -11,7 +11,7 @@ use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Settlement, Statement};
 use counterfoil_wire::{Amount, Digest, KeyId, PublicKey, Wire};
 
-use crate::domain::audit::{Scan, audit};
+use crate::domain::audit::{InMemory, audit};
 use crate::domain::closing::{close, close_out};
 use crate::domain::journal::{Reading, read};
 use crate::domain::ledger::{Account, Kind, Posting};
@@ -236,19 +236,11 @@ impl Office {
 
     /// The auditor's judgement, with a rail on which nothing but fund orders was done yet.
     pub fn audit(&self) {
-        let scan = Scan {
-            wallets: self.wallets.values().cloned().collect(),
-            records: self.records.values().cloned().collect(),
-            postings: self.postings.clone(),
-            pending_moves: self.moves.clone(),
-            pending_orders: Vec::new(),
-            open: self.records.values().filter(|record| record.is_open()).map(|record| record.id).collect(),
-            forked: self
-                .records
-                .values()
-                .filter(|record| record.has(crate::domain::record::bit::FORKED))
-                .map(|record| record.id)
-                .collect(),
+        let mut rows = InMemory {
+            wallets: self.wallets.values().collect(),
+            payments: self.records.values().collect(),
+            postings: self.postings.iter().collect(),
+            transfers: self.moves.iter().collect(),
             cases: self.cases.clone(),
         };
         let float =
@@ -260,7 +252,7 @@ impl Office {
             transfers: 0,
             broken: Vec::new(),
         };
-        let report = audit(&scan, &rail);
+        let Ok(report) = audit(&mut rows, &rail);
         assert_eq!(report.broken, Vec::<String>::new());
     }
 }

@@ -101,7 +101,9 @@ impl Step {
             Self::Nostd => "wire, trust and ta link without std and without an operating system",
             Self::Image => "the image of the trusted application is the one that its sources make",
             Self::Tests => "all tests and doc tests pass",
-            Self::Postgres => "the operator's tests pass with its rows in PostgreSQL too",
+            Self::Postgres => {
+                "the operator's tests pass with its rows in PostgreSQL too, and bucket by bucket"
+            }
             Self::Model => "no order of loss, duplication, delay and crash makes or loses money",
             Self::Mutants => "the model finds every rule that is broken on purpose",
             Self::Fuzz => "every fuzz target stands its seeds and a few seconds of what follows from them",
@@ -127,7 +129,7 @@ impl Step {
             Self::Tests => run(cargo()
                 .args(["test", "--workspace", "--locked", "--no-fail-fast"])
                 .env("COUNTERFOIL_PYTHON", setup::python())),
-            Self::Postgres => postgres(),
+            Self::Postgres => postgres().and_then(|()| by_bucket()),
             Self::Model => model::check(false),
             Self::Mutants => model::check_mutants(&[]),
             Self::Fuzz => fuzz::check(),
@@ -156,6 +158,21 @@ fn postgres() -> Result<()> {
         }
     }
     run(&mut test)
+}
+
+/// Those tests that are about what is written, with a transaction for each bucket, on both databases.
+fn by_bucket() -> Result<()> {
+    for store in ["sqlite", "postgres"] {
+        let mut test = cargo();
+        test.args(["test", "--workspace", "--locked", "--no-fail-fast"])
+            .env("COUNTERFOIL_TEST_STORE", store)
+            .env("COUNTERFOIL_TEST_TRANSACTIONS", "by-bucket");
+        for name in ["store", "flow", "attacks", "closing", "reconciliation", "refunds"] {
+            test.arg("--test").arg(name);
+        }
+        run(&mut test)?;
+    }
+    Ok(())
 }
 
 /// The name of a step on the command line.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use counterfoil_operator::store::Location;
+use counterfoil_operator::store::{Location, Transactions};
 use counterfoil_operator::{AuditReport, InitOptions, OperatorError, Place, Refusal, Service};
 use counterfoil_trust::key_id;
 use counterfoil_wallet::amounts::{currency_code, decimals};
@@ -37,6 +37,10 @@ enum OperatorCommand {
         /// sqlite:operator.db, in the folder]
         #[arg(long, value_name = "URL", env = "COUNTERFOIL_DATABASE", hide_env_values = true)]
         database: Option<Location>,
+        /// How rows of several buckets are written: together, or by-bucket for a database of several machines [default:
+        /// together]
+        #[arg(long, value_name = "HOW", env = "COUNTERFOIL_TRANSACTIONS")]
+        transactions: Option<Transactions>,
         /// No sandbox: wallets enrol with activation codes only, and no account opens with play money
         #[arg(long)]
         production: bool,
@@ -107,7 +111,7 @@ enum OperatorCommand {
 
 pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
     match &args.command {
-        OperatorCommand::Init { dir, database, production, preset } => {
+        OperatorCommand::Init { dir, database, transactions, production, preset } => {
             let mut options = InitOptions::sandbox(now_s());
             options.sandbox = !production;
             options.images = admission::shipped()?;
@@ -118,9 +122,8 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
                 options.rules = preset_named(preset)?.rules();
                 options.currency = options.rules.currency;
             }
-            let report =
-                counterfoil_operator::init(Place { dir: dir.clone(), database: database.clone() }, options)
-                    .map_err(numbered)?;
+            let place = Place { dir: dir.clone(), database: database.clone(), transactions: *transactions };
+            let report = counterfoil_operator::init(place, options).map_err(numbered)?;
             let mut answer = Answer::default();
             answer.line(report.notice.clone());
             answer.line(format!(

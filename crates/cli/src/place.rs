@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use counterfoil_operator::store::Location;
+use counterfoil_operator::store::{Location, Transactions};
 use counterfoil_operator::{OperatorError, Place, Refusal, Service, system_clock};
 
 use crate::operator::numbered;
@@ -17,11 +17,15 @@ pub(crate) struct PlaceArgs {
     /// Database of the operator: sqlite:PATH or postgres://USER@HOST/NAME [default: as operator.toml in the folder says]
     #[arg(long, value_name = "URL", env = "COUNTERFOIL_DATABASE", hide_env_values = true)]
     database: Option<Location>,
+    /// How rows of several buckets are written: together, or by-bucket for a database of several machines [default: as
+    /// operator.toml in the folder says]
+    #[arg(long, value_name = "HOW", env = "COUNTERFOIL_TRANSACTIONS")]
+    transactions: Option<Transactions>,
 }
 
 impl From<&PlaceArgs> for Place {
     fn from(args: &PlaceArgs) -> Self {
-        Self { dir: args.dir.clone(), database: args.database.clone() }
+        Self { dir: args.dir.clone(), database: args.database.clone(), transactions: args.transactions }
     }
 }
 

@@ -112,6 +112,16 @@ fn tell(answer: &mut Answer, summary: &Summary, items: &[Item], more: bool, curr
         }));
         answer.lines.extend(table(&rows, &[1, 2]));
     }
+    let known: Vec<_> = summary.payments.iter().filter(|known| known.count > 0).collect();
+    if !known.is_empty() {
+        let mut rows = vec![["all payments", "count", "amount", "who acts"].map(str::to_owned).to_vec()];
+        rows.extend(known.iter().map(|known| {
+            let reason = known.reason.name().to_owned();
+            vec![reason, known.count.to_string(), amount(known.amount), word(&known.owner)]
+        }));
+        answer.line("");
+        answer.lines.extend(table(&rows, &[1, 2]));
+    }
     for cases in &summary.cases {
         let keys = if cases.keys == 1 { "1 key".to_owned() } else { format!("{} keys", cases.keys) };
         answer.line(format!("cases: {} of {keys}", cases.reason.name()));

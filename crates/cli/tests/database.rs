@@ -9,7 +9,7 @@ use counterfoil_scratch_postgres::{Durability, Server};
 #[test]
 fn an_operator_finds_its_rows_again_and_no_other_takes_their_place() {
     let server = Server::start(Durability::Volatile).unwrap();
-    let world = World::with_rows_in(Some(&server.address()));
+    let world = World::with_rows_in(Some(&server.address()), "together");
     world.wallet("anna", "", "20");
     world.stop_operator();
     assert!(!world.path("op/operator.db").exists());

@@ -40,8 +40,8 @@ fn sync(world: &World, home: &str) {
     panic!("{home} cannot sync");
 }
 
-fn killed_under_load(database: Option<&str>) {
-    let world = World::with_rows_in(database);
+fn killed_under_load(database: Option<&str>, transactions: &str) {
+    let world = World::with_rows_in(database, transactions);
     let homes: Vec<[String; 2]> =
         (0..PAIRS).map(|pair| [format!("ann{pair}"), format!("ben{pair}")]).collect();
     for home in homes.iter().flatten() {
@@ -94,11 +94,22 @@ fn killed_under_load(database: Option<&str>) {
 
 #[test]
 fn killed_under_load_nothing_is_lost_or_counted_twice_with_rows_in_a_file() {
-    killed_under_load(None);
+    killed_under_load(None, "together");
+}
+
+#[test]
+fn killed_under_load_nothing_is_lost_or_counted_twice_bucket_by_bucket_in_a_file() {
+    killed_under_load(None, "by-bucket");
+}
+
+#[test]
+fn killed_under_load_nothing_is_lost_or_counted_twice_bucket_by_bucket_in_postgres() {
+    let server = Server::start(Durability::Durable).unwrap();
+    killed_under_load(Some(&server.address()), "by-bucket");
 }
 
 #[test]
 fn killed_under_load_nothing_is_lost_or_counted_twice_with_rows_in_postgres() {
     let server = Server::start(Durability::Durable).unwrap();
-    killed_under_load(Some(&server.address()));
+    killed_under_load(Some(&server.address()), "together");
 }

@@ -38,7 +38,7 @@ fn fuzz(world: &World, token: &str, paths: &str) {
 }
 
 fn judged(database: Option<&str>) {
-    let world = World::with_rows_in(database);
+    let world = World::with_rows_in(database, "together");
     fuzz(&world, "operator.token", "^(?!/v1/psp/)");
     fuzz(&world, "psp-alpha.token", "^/v1/psp/");
     world.audit();

@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use counterfoil_operator::domain::audit::{Scan, audit};
+use counterfoil_operator::domain::audit::{InMemory, audit};
 use counterfoil_operator::domain::closing::{close, close_out};
 use counterfoil_operator::domain::journal::{Reading, read};
 use counterfoil_operator::domain::ledger::{Account, Books as Ledger, Kind, Posting};
 use counterfoil_operator::domain::reason::Reason;
 use counterfoil_operator::domain::reconcile::{Judgement, Move, WorkingSet, reconcile, refuse};
-use counterfoil_operator::domain::record::{Record, bit};
+use counterfoil_operator::domain::record::Record;
 use counterfoil_operator::domain::settle::{balance_after, ceiling, resolve, true_balance};
 use counterfoil_operator::domain::wallet::Wallet;
 use counterfoil_rail::{Account as RailAccount, AccountBalance, Snapshot};
@@ -69,23 +69,15 @@ impl Book {
             transfers: 0,
             broken: Vec::new(),
         };
-        let scan = Scan {
-            wallets: self.wallets.values().cloned().collect(),
-            records: self.records.values().cloned().collect(),
-            // A book has no lists beside its rows.
-            open: self.records.values().filter(|record| record.is_open()).map(|record| record.id).collect(),
-            forked: self
-                .records
-                .values()
-                .filter(|record| record.has(bit::FORKED))
-                .map(|record| record.id)
-                .collect(),
-            postings: self.postings.iter().copied().collect(),
-            pending_moves: self.moves.values().cloned().collect(),
+        let mut rows = InMemory {
+            wallets: self.wallets.values().collect(),
+            payments: self.records.values().collect(),
+            postings: self.postings.iter().collect(),
+            transfers: self.moves.values().collect(),
             cases: self.cases.iter().map(|(key, reason, _)| (*key, *reason)).collect(),
-            ..Scan::default()
         };
-        audit(&scan, &rail).broken.into_iter().chain(self.faults.iter().cloned()).collect()
+        let Ok(report) = audit(&mut rows, &rail);
+        report.broken.into_iter().chain(self.faults.iter().cloned()).collect()
     }
 
     /// Value that left its payer and has come to rest nowhere, minor units.

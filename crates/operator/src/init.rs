@@ -20,7 +20,7 @@ use crate::keys::{self, ALGORITHMS, issuer_name, write_private};
 use crate::place::{CONFIG_FILE, Place, config_text};
 use crate::service::report::{OPERATOR_TOKEN, token_hash};
 use crate::service::{CHALLENGE_SECRET, LOCK_FILE};
-use crate::store::{self, Batch, ListKind, ListedImage, Location, Psp, Published};
+use crate::store::{self, Batch, ListKind, ListedImage, Location, Psp, Published, Transactions};
 
 /// Most PSPs that a new operator can have: each takes two of the 64 ranges of status indexes.
 const PSPS_MAX: usize = 32;
@@ -109,6 +109,7 @@ pub fn init(place: impl Into<Place>, options: InitOptions) -> Result<InitReport,
     let place = place.into();
     let dir = place.dir.as_path();
     let database = place.database.clone().unwrap_or_else(Location::embedded);
+    let transactions = place.transactions.unwrap_or_default();
     if dir.exists() {
         return Err(OperatorError::Exists(dir.to_owned()));
     }
@@ -116,7 +117,7 @@ pub fn init(place: impl Into<Place>, options: InitOptions) -> Result<InitReport,
     remove_halves(dir);
     let half = beside(dir, &format!("{HALF}{}", std::process::id()));
     let made = begin(&half).and_then(|_lock| {
-        let report = make(&half, dir, &database, &options)?;
+        let report = make(&half, dir, (&database, transactions), &options)?;
         for folder in ["keys", "certs", ""] {
             sync_folder(&half.join(folder))?;
         }
@@ -219,7 +220,7 @@ fn check_psps(psps: &[String]) -> Result<(), OperatorError> {
 fn make(
     half: &Path,
     dir: &Path,
-    database: &Location,
+    (database, transactions): (&Location, Transactions),
     options: &InitOptions,
 ) -> Result<InitReport, OperatorError> {
     check_psps(&options.psps)?;
@@ -272,7 +273,7 @@ fn make(
     };
     batch.images = options.images.iter().map(listed).collect();
     open_rail(half, options)?;
-    write_private(&half.join(CONFIG_FILE), config_text(database).as_bytes())?;
+    write_private(&half.join(CONFIG_FILE), config_text(database, transactions).as_bytes())?;
     fill(&database.clone().within(half), &batch)?;
     Ok(InitReport {
         dir: dir.to_owned(),
@@ -312,7 +313,7 @@ fn export(dir: &Path, name: &str, der: &[u8]) -> Result<(), OperatorError> {
 
 /// Writes all rows of the new operator at once, into a database that has none of another.
 fn fill(database: &Location, batch: &Batch) -> Result<(), OperatorError> {
-    let mut store = store::create(database)?;
+    let mut store = store::create(database, Transactions::Together)?;
     store.lock()?;
     if store.settings()?.is_empty() {
         Ok(store.commit(batch)?)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::OperatorError;
-use crate::store::Location;
+use crate::store::{Location, Transactions};
 
 /// The configuration in an operator's folder.
 pub(crate) const CONFIG_FILE: &str = "operator.toml";
@@ -17,11 +17,13 @@ pub struct Place {
     pub dir: PathBuf,
     /// The database; absent for the one that the configuration names.
     pub database: Option<Location>,
+    /// How batches are written; absent for the way that the configuration names.
+    pub transactions: Option<Transactions>,
 }
 
 impl<P: AsRef<Path> + ?Sized> From<&P> for Place {
     fn from(dir: &P) -> Self {
-        Self { dir: dir.as_ref().to_owned(), database: None }
+        Self { dir: dir.as_ref().to_owned(), database: None, transactions: None }
     }
 }
 
@@ -31,6 +33,8 @@ impl<P: AsRef<Path> + ?Sized> From<&P> for Place {
 pub struct Config {
     /// The database, as [`Location`] names it.
     database: Option<String>,
+    /// How the rows of an operation that is about several buckets are written.
+    transactions: Option<Transactions>,
     /// Where to listen.
     pub listen: Option<std::net::SocketAddr>,
 }
@@ -50,12 +54,13 @@ impl Place {
         }
     }
 
-    /// The database.
+    /// The database, and how batches are written into it.
     ///
     /// # Errors
     /// As [`Place::config`].
-    pub(crate) fn location(&self) -> Result<Location, OperatorError> {
-        let location = match (&self.database, self.config()?.database) {
+    pub(crate) fn store(&self) -> Result<(Location, Transactions), OperatorError> {
+        let config = self.config()?;
+        let location = match (&self.database, config.database) {
             (Some(location), _) => location.clone(),
             (None, None) => Location::embedded(),
             (None, Some(named)) => named.parse().map_err(|why: &str| OperatorError::Config {
@@ -63,16 +68,20 @@ impl Place {
                 why: why.to_owned(),
             })?,
         };
-        Ok(location.within(&self.dir))
+        let transactions = self.transactions.or(config.transactions).unwrap_or_default();
+        Ok((location.within(&self.dir), transactions))
     }
 }
 
-/// A configuration that names `database`, with what else may be in it.
-pub(crate) fn config_text(database: &Location) -> String {
+/// A configuration that names `database` and how batches are written, with what else may be in it.
+pub(crate) fn config_text(database: &Location, transactions: Transactions) -> String {
     let database = toml::Value::String(database.address());
+    let name = transactions.name();
     format!(
-        "# What is not said by an option or a variable of the environment (COUNTERFOIL_DATABASE, COUNTERFOIL_LISTEN).\n\
+        "# What is not said by an option or a variable of the environment (COUNTERFOIL_DATABASE, COUNTERFOIL_TRANSACTIONS,\n\
+         # COUNTERFOIL_LISTEN).\n\
          database = {database}\n\
+         transactions = \"{name}\"\n\
          # listen = \"127.0.0.1:8080\"\n"
     )
 }
@@ -85,19 +94,28 @@ mod tests {
     fn a_configuration_says_where_the_rows_are_unless_somebody_else_does() {
         let dir = tempfile::tempdir().unwrap();
         let mut place = Place::from(dir.path());
-        assert_eq!(place.location().unwrap(), Location::Sqlite(dir.path().join("operator.db")));
+        assert_eq!(place.store().unwrap().0, Location::Sqlite(dir.path().join("operator.db")));
         for named in ["sqlite:other.db", "sqlite:/other.db", "postgres://u@h/n?a=\"b\""] {
             let location: Location = named.parse().unwrap();
-            std::fs::write(dir.path().join(CONFIG_FILE), config_text(&location)).unwrap();
-            assert_eq!(place.location().unwrap(), location.within(dir.path()));
+            std::fs::write(dir.path().join(CONFIG_FILE), config_text(&location, Transactions::ByBucket))
+                .unwrap();
+            assert_eq!(place.store().unwrap(), (location.within(dir.path()), Transactions::ByBucket));
         }
-        for wrong in ["database = 1", "database = \"x\"", "listen = \"x\"", "spelled = \"x\"", "{"] {
+        for wrong in [
+            "database = 1",
+            "transactions = \"x\"",
+            "database = \"x\"",
+            "listen = \"x\"",
+            "spelled = \"x\"",
+            "{",
+        ] {
             std::fs::write(dir.path().join(CONFIG_FILE), wrong).unwrap();
-            assert!(matches!(place.location(), Err(OperatorError::Config { .. })), "{wrong}");
+            assert!(matches!(place.store(), Err(OperatorError::Config { .. })), "{wrong}");
         }
         std::fs::write(dir.path().join(CONFIG_FILE), "listen = \"127.0.0.1:8080\"").unwrap();
         assert_eq!(place.config().unwrap().listen.unwrap().port(), 8080);
+        assert_eq!(place.store().unwrap().1, Transactions::Together);
         place.database = Some("postgres://h/n".parse().unwrap());
-        assert_eq!(place.location().unwrap(), Location::Postgres("postgres://h/n".to_owned()));
+        assert_eq!(place.store().unwrap().0, Location::Postgres("postgres://h/n".to_owned()));
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use counterfoil_operator::store::Transactions;
 use counterfoil_operator::{Place, Reason, Service};
 use counterfoil_ta::api::{Command, Reply};
 use counterfoil_wire::sync::Statement;
@@ -24,11 +25,12 @@ struct Twin {
     _rows: Schema,
 }
 
-fn twin(world: &World, path: &Path) -> Twin {
+fn twin(world: &World, path: &Path, transactions: Transactions) -> Twin {
     let copied = std::process::Command::new("cp").arg("-r").arg(&world.path).arg(path).status().unwrap();
     assert!(copied.success());
     let database = world.database.copy(path);
-    let place = Place { dir: path.to_owned(), database: database.location() };
+    let place =
+        Place { dir: path.to_owned(), database: database.location(), transactions: Some(transactions) };
     let clock = world.clock.clone();
     let service = Service::open(place.clone(), Arc::new(move || clock.load(Ordering::Relaxed))).unwrap();
     Twin { service, place, _rows: Schema(database) }
@@ -124,12 +126,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn together_is_as_one_after_the_other(acts in prop::collection::vec(act(), 1..30)) {
+    fn together_is_as_one_after_the_other_however_it_is_written(
+        acts in prop::collection::vec(act(), 1..30),
+        apart in any::<bool>(),
+    ) {
         let world = World::new();
         let mut people = live(&world, &acts);
         let statements: Vec<Vec<u8>> = people.iter_mut().map(statement).collect();
         let other = world.path.with_file_name("together");
-        let together = twin(&world, &other);
+        let transactions = if apart { Transactions::ByBucket } else { Transactions::Together };
+        let together = twin(&world, &other, transactions);
         for bytes in &statements {
             world.service.settle(bytes).unwrap();
         }

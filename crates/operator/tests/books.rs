@@ -6,6 +6,7 @@ mod support;
 
 use std::path::Path;
 use std::process::Command as Process;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use counterfoil_operator::store::{Batch, Order, OrderState};
 use counterfoil_operator::{InitOptions, OperatorError, init};
@@ -130,6 +131,8 @@ fn an_audit_finds_what_was_done_to_the_books() {
         "update record set bits = bits & ~32",
         "delete from record",
         "delete from open_payment",
+        "update tally set payments = payments + 1",
+        "update tally set amount = amount - 1",
         "insert into forked_payment select bucket, payer, payer_seq, id from record",
         "insert into ledger values (5, x'00000000000000000000000000000000000000000000000000000000000000ff', 1, x'00000000000000000000000000000000000000000000000000000000000000ff',
          x'01', x'0400000000000000000000000000000000000000000000000000000000000000ff', 5)",
@@ -151,6 +154,64 @@ fn an_audit_finds_what_was_done_to_the_books() {
     let rail = rusqlite::Connection::open(world.path.join("rail.db")).unwrap();
     rail.execute("update account set balance = balance - 1 where account = 'float'", []).unwrap();
     assert_eq!(world.audit().broken.len(), 3);
+}
+
+#[test]
+fn an_audit_names_the_payments_that_two_tables_tell_differently() {
+    let world = World::new();
+    let (mut ann, mut bob) = (world.person("ann"), world.person("bob"));
+    world.fund(&mut ann, 500);
+    for _ in 0..3 {
+        ann.pay_to(&mut bob, 100, true);
+    }
+    world.sync(&mut bob).unwrap();
+    let payment = hex::encode(&world.database.bytes("select id from record order by payer_seq")[1]);
+    world.sound();
+    for (tamper, whats) in [
+        ("delete from ledger where kind = 3 and reference", "Receive is posted as 0, due is 100"),
+        ("update ledger set amount = 7 where kind = 2 and reference", "Send is posted as 7, due is 100"),
+        ("delete from open_payment where id", "it is not listed as it is, open or at rest"),
+    ] {
+        let changed = world.database.execute(&format!("{tamper} = x'{payment}'"));
+        assert_eq!(changed, 1);
+        let due = format!("payment {payment}: {whats}");
+        let broken = world.audit().broken;
+        assert!(broken.contains(&due), "{broken:?}");
+        assert_eq!(broken.iter().filter(|told| told.contains(whats)).count(), 1, "{broken:?}");
+    }
+}
+
+#[test]
+fn an_audit_is_of_one_moment_while_payments_go_on() {
+    let world = World::new();
+    let mut people: Vec<Wallet> = (0..4).map(|at| world.person(&format!("person-{at}"))).collect();
+    for who in &mut people {
+        world.fund(who, 5_000);
+    }
+    let (ended, audited) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let audits = scope.spawn(|| {
+            let mut counts = Vec::new();
+            while !ended.load(Ordering::Relaxed) {
+                let report = world.service.audit().unwrap();
+                assert_eq!(report.broken, Vec::<String>::new());
+                counts.push(report.payments);
+                audited.store(counts.len(), Ordering::Relaxed);
+            }
+            counts
+        });
+        for round in (0..400).take_while(|round| *round < 40 || audited.load(Ordering::Relaxed) < 4) {
+            let (payer, rest) = people.split_first_mut().unwrap();
+            payer.pay_to(&mut rest[round % 3], 10, round % 2 == 0);
+            world.sync(&mut people[round % 4]).unwrap();
+            people.rotate_left(1);
+        }
+        ended.store(true, Ordering::Relaxed);
+        let counts = audits.join().unwrap();
+        assert!(counts.is_sorted() && counts.len() > 3, "{counts:?}");
+        assert!(counts.first() < counts.last(), "{counts:?}");
+    });
+    world.sound();
 }
 
 #[test]

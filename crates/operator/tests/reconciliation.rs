@@ -26,6 +26,13 @@ fn open(world: &World) -> Vec<(Reason, u64, u64)> {
     world.service.summary().unwrap().open.iter().map(|open| (open.reason, open.count, open.amount)).collect()
 }
 
+fn known(world: &World) -> Vec<(Reason, u64, u64)> {
+    let known = world.service.summary().unwrap().payments;
+    assert_eq!(known.iter().map(|known| known.reason).collect::<Vec<_>>(), Reason::ALL);
+    let some = known.iter().filter(|known| known.count > 0 || known.amount > 0);
+    some.map(|known| (known.reason, known.count, known.amount)).collect()
+}
+
 async fn get(world: &World, path: &str, token: &str) -> (u16, Value) {
     let request = Request::get(path).header("authorization", format!("Bearer {token}"));
     let request = request.body(Body::empty()).unwrap();
@@ -45,6 +52,7 @@ fn an_item_is_open_until_the_other_half_comes() {
     world.wait(60);
     world.sync(&mut ann).unwrap();
     assert_eq!(open(&world), [(Reason::PayerOnly, 1, 300)]);
+    assert_eq!(known(&world), [(Reason::PayerOnly, 1, 300)]);
     let found = items(&world);
     let item = &found[0];
     assert_eq!(
@@ -58,6 +66,7 @@ fn an_item_is_open_until_the_other_half_comes() {
     );
     world.sync(&mut bob).unwrap();
     assert_eq!((open(&world), items(&world)), (vec![], vec![]));
+    assert_eq!(known(&world), [(Reason::Matched, 1, 300)]);
     // The other way round.
     bob.pay_to(&mut ann, 100, false);
     world.sync(&mut ann).unwrap();

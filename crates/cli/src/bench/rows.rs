@@ -27,7 +27,7 @@ impl Rows {
             StoreKind::Postgres => Some(Server::start(Durability::Durable)?),
         };
         let database = server.as_ref().map(|server| Location::Postgres(server.address()));
-        Ok(Self { place: Place { dir: dir.to_owned(), database }, server })
+        Ok(Self { place: Place { database, ..Place::from(dir) }, server })
     }
 
     pub(super) fn name(&self) -> &'static str {

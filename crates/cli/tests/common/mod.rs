@@ -86,15 +86,15 @@ fn must_unshare() {
 impl World {
     /// A sandbox operator, serving.
     pub fn new() -> Self {
-        Self::with_rows_in(None)
+        Self::with_rows_in(None, "together")
     }
 
     /// The same, with its rows in this database.
-    pub fn with_rows_in(database: Option<&str>) -> Self {
+    pub fn with_rows_in(database: Option<&str>, transactions: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let binary = env!("CARGO_BIN_EXE_counterfoil");
         let init = Command::new(binary)
-            .args(["operator", "init", "--dir", "op"])
+            .args(["operator", "init", "--dir", "op", "--transactions", transactions])
             .args(database.iter().flat_map(|database| ["--database", database]))
             .current_dir(dir.path())
             .output()

@@ -1,10 +1,16 @@
 //! Whether the books add up: balances recomputed from the ledger's rows, against the rows about wallets and payments,
 //! and against the rail.
+//!
+//! Rows are gone through once, bucket by bucket, and what is kept of them is sums: of a wallet while its bucket is looked at, of a
+//! bucket to the end. Whether two tables speak of the same payments is told by sums of their rows' hashes, under a key that nobody
+//! knows; only where such sums differ are the rows looked at again, to name the payments.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::hash::{BuildHasher as _, RandomState};
 
 use counterfoil_rail::{Account as RailAccount, Snapshot};
-use counterfoil_wire::{Digest, KeyId};
+use counterfoil_wire::{Amount, Digest, KeyId};
 use serde::Serialize;
 
 use super::bucket;
@@ -14,25 +20,44 @@ use super::reconcile::Move;
 use super::record::{Record, bit};
 use super::wallet::Wallet;
 
+/// What does not hold is told so many times at most.
+const TOLD_MAX: usize = 1_000;
+
+/// A row that an audit looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A case, by key and reason. Before the wallets of its bucket.
+    Case(KeyId, Reason),
+    /// A wallet.
+    Wallet(Box<Wallet>),
+    /// A row of the ledger.
+    Posting(Posting),
+    /// A payment, without its evidence.
+    Payment(Record),
+    /// A payment that is listed as open, and its payer.
+    Open(KeyId, Digest),
+    /// A payment that is listed as in conflict, and its payer.
+    InConflict(KeyId, Digest),
+    /// How many payments of a reason a bucket counts, and their sum.
+    Tally(u16, Reason, u64, i128),
+    /// A rail transfer that was ordered and not made.
+    Transfer(Move),
+    /// The amount of a fund order without an answer from the rail.
+    Order(Amount),
+    /// All of a bucket was shown. Without it, all that was shown is one bucket's.
+    EndOfBucket,
+}
+
 /// Everything that an audit looks at, at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Scan {
-    /// Every wallet.
-    pub wallets: Vec<Wallet>,
-    /// Every payment, without its evidence.
-    pub records: Vec<Record>,
-    /// Payments that are listed as open.
-    pub open: BTreeSet<Digest>,
-    /// Payments that are listed as in conflict.
-    pub forked: BTreeSet<Digest>,
-    /// Every ledger row.
-    pub postings: Vec<Posting>,
-    /// Rail transfers that were ordered and not made.
-    pub pending_moves: Vec<Move>,
-    /// Amounts of fund orders without an answer from the rail.
-    pub pending_orders: Vec<u64>,
-    /// Cases, by key and reason.
-    pub cases: Vec<(KeyId, Reason)>,
+pub trait Rows {
+    /// Why rows cannot be read.
+    type Error;
+
+    /// Shows every row. May be called again, and shows the same.
+    ///
+    /// # Errors
+    /// Whatever keeps it from them.
+    fn visit(&mut self, show: &mut dyn FnMut(Entry)) -> Result<(), Self::Error>;
 }
 
 /// A wallet that misbehaved, or looks as if it did.
@@ -52,8 +77,8 @@ pub struct CaseReport {
     pub borne_by: Option<String>,
 }
 
-/// How many items ended with a reason.
-#[derive(Debug, Clone, Serialize)]
+/// How many items stand where they stand for a reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ReasonCount {
     /// The reason.
     pub reason: Reason,
@@ -63,6 +88,32 @@ pub struct ReasonCount {
     pub count: u64,
     /// Minor units of the payments.
     pub amount: u64,
+}
+
+/// What one bucket adds up to. What came into it and left it is what its wallets hold and what its payers have on the way:
+/// `funded - defunded + loss + arrived - left = offline`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct BucketReport {
+    /// Its number.
+    pub bucket: u16,
+    /// Wallets and terminals.
+    pub wallets: u64,
+    /// Payments of its payers.
+    pub payments: u64,
+    /// Granted fund orders.
+    pub funded: i128,
+    /// Defundings, takings paid out, and what closed wallets had not spent.
+    pub defunded: i128,
+    /// What somebody paid for its wallets' losses.
+    pub loss: i128,
+    /// What its wallets were credited of payments, those that came back included.
+    pub arrived: i128,
+    /// What its wallets were debited of payments, those that were taken back included.
+    pub left: i128,
+    /// What its wallets hold.
+    pub offline: i128,
+    /// What its payers have on the way.
+    pub in_flight: i128,
 }
 
 /// What an audit found. Amounts are in minor units.
@@ -96,235 +147,453 @@ pub struct AuditReport {
     pub wallets: u64,
     /// Payments.
     pub payments: u64,
+    /// Each bucket by itself, as far as it has rows.
+    pub buckets: Vec<BucketReport>,
     /// Payments and cases by reason.
     pub reasons: Vec<ReasonCount>,
     /// Wallets that misbehaved.
     pub cases: Vec<CaseReport>,
 }
 
-/// Audits one moment of the operator and of the rail.
-pub fn audit(scan: &Scan, rail: &Snapshot) -> AuditReport {
-    let mut books = Books::default();
-    scan.postings.iter().for_each(|posting| books.post(posting));
-    let of = |kind: Kind| -> i128 {
-        let of_kind = scan.postings.iter().filter(|posting| posting.kind == kind);
-        of_kind.map(|posting| i128::from(posting.amount.minor())).sum()
-    };
-    let funded = of(Kind::Fund);
-    let closed_out = of(Kind::CloseOut);
-    let defunded = of(Kind::Defund) + of(Kind::PayOut) + closed_out;
-    let loss = of(Kind::Loss) + of(Kind::Cover) - of(Kind::Recovery);
-    let mut broken = rail.broken.clone();
-    let mut claim = |holds: bool, what: &dyn Fn() -> String| {
-        if !holds {
-            broken.push(what());
+/// Rows that somebody has in memory, without lists and counts beside them: those are shown as they are due.
+#[derive(Debug, Default)]
+pub struct InMemory<'a> {
+    /// Wallets.
+    pub wallets: Vec<&'a Wallet>,
+    /// Payments.
+    pub payments: Vec<&'a Record>,
+    /// The ledger.
+    pub postings: Vec<&'a Posting>,
+    /// Rail transfers that were ordered and not made.
+    pub transfers: Vec<&'a Move>,
+    /// Cases, by key and reason.
+    pub cases: Vec<(KeyId, Reason)>,
+}
+
+impl Rows for InMemory<'_> {
+    type Error = Infallible;
+
+    fn visit(&mut self, show: &mut dyn FnMut(Entry)) -> Result<(), Infallible> {
+        self.cases.iter().for_each(|(key, reason)| show(Entry::Case(*key, *reason)));
+        self.wallets.iter().for_each(|wallet| show(Entry::Wallet(Box::new((*wallet).clone()))));
+        self.postings.iter().for_each(|posting| show(Entry::Posting(**posting)));
+        let mut tallies: BTreeMap<(u16, Reason), (u64, i128)> = BTreeMap::new();
+        for payment in &self.payments {
+            if payment.is_open() {
+                show(Entry::Open(payment.payer, payment.id));
+            }
+            if payment.has(bit::FORKED) {
+                show(Entry::InConflict(payment.payer, payment.id));
+            }
+            let (count, sum) = tallies.entry((bucket(&payment.payer), payment.reason())).or_default();
+            *count += 1;
+            *sum += i128::from(payment.amount.minor());
+            show(Entry::Payment(Record { payment: Vec::new(), ..(*payment).clone() }));
         }
-    };
-    let (offline, in_flight) = (books.offline(), books.in_flight());
-    claim(funded - defunded + loss == offline + in_flight, &|| {
-        format!(
-            "funded {funded} - defunded {defunded} + loss {loss} is not offline {offline} + in flight {in_flight}"
-        )
-    });
-    claim(books.loss() == loss && books.net_funded() == funded - defunded, &|| {
-        "postings of a kind touch accounts that the kind does not".to_owned()
-    });
-    check_buckets(scan, &mut claim);
-    check_wallets(scan, &books, &mut claim);
-    check_closed(scan, &mut claim);
-    check_records(scan, &books, &mut claim);
-    let float = rail.balance(&RailAccount::float());
-    check_rail(scan, float, funded - defunded + loss, &mut claim);
-    AuditReport {
-        sound: broken.is_empty(),
-        broken,
-        funded,
-        defunded,
-        closed_out,
-        loss,
-        offline,
-        in_flight,
-        float_on_rail: float,
-        rail_total: rail.total,
-        rail_opened: rail.opened,
-        pending_transfers: scan.pending_moves.len() as u64,
-        wallets: scan.wallets.len() as u64,
-        payments: scan.records.len() as u64,
-        reasons: reasons(scan),
-        cases: cases(scan),
+        for ((bucket, reason), (count, sum)) in tallies {
+            show(Entry::Tally(bucket, reason, count, sum));
+        }
+        self.transfers.iter().for_each(|order| show(Entry::Transfer((*order).clone())));
+        Ok(())
     }
 }
 
-type Claim<'a> = dyn FnMut(bool, &dyn Fn() -> String) + 'a;
+/// Audits one moment of the operator and of the rail.
+///
+/// # Errors
+/// Those of `rows`.
+pub fn audit<R: Rows + ?Sized>(rows: &mut R, rail: &Snapshot) -> Result<AuditReport, R::Error> {
+    let mut audit = Audit::default();
+    audit.claims.broken.clone_from(&rail.broken);
+    rows.visit(&mut |entry| audit.add(entry))?;
+    audit.end_of_bucket();
+    let suspects = audit.suspects();
+    if !suspects.is_empty() {
+        let mut found: BTreeMap<(Topic, Digest), (u64, u64)> = BTreeMap::new();
+        rows.visit(&mut |entry| {
+            mentions(&entry, &mut |side, topic, bucket, id, minor| {
+                if suspects.contains(&(topic, bucket)) {
+                    let (due, had) = found.entry((topic, id)).or_default();
+                    let sum = if side == Side::Due { due } else { had };
+                    *sum = sum.saturating_add(minor);
+                }
+            });
+        })?;
+        for ((topic, id), (due, had)) in found {
+            audit.claims.claim(due == had, &|| topic.complaint(&id, due, had));
+        }
+    }
+    Ok(audit.report(rail))
+}
 
-/// Each bucket by itself: what came in and went out by its own rows is what its wallets hold by all rows.
-fn check_buckets(scan: &Scan, claim: &mut Claim<'_>) {
-    let mut own: BTreeMap<u16, i128> = BTreeMap::new();
-    let mut held: BTreeMap<u16, i128> = BTreeMap::new();
-    for posting in &scan.postings {
-        let amount = i128::from(posting.amount.minor());
-        for (account, change) in [(posting.debit, -amount), (posting.credit, amount)] {
-            if let Account::Offline(key) = account {
-                *own.entry(bucket(&posting.wallet)).or_default() += change;
-                *held.entry(bucket(&key)).or_default() += change;
+/// What two tables must agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Topic {
+    Posted(Kind),
+    Open,
+    InConflict,
+}
+
+impl Topic {
+    fn complaint(self, id: &Digest, due: u64, had: u64) -> String {
+        match self {
+            Self::Posted(kind) => format!("payment {id}: {kind:?} is posted as {had}, due is {due}"),
+            Self::Open => format!("payment {id}: it is not listed as it is, open or at rest"),
+            Self::InConflict => format!("payment {id}: it is not listed as it is, in conflict or not"),
+        }
+    }
+}
+
+/// Which of two tables says something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// The payments.
+    Due,
+    /// What is kept besides.
+    Had,
+}
+
+/// The kinds of postings that are about payments, and the bits of those that are posted.
+const POSTED: [(u16, Kind); 5] = [
+    (bit::DEBITED, Kind::Send),
+    (bit::CREDITED, Kind::Receive),
+    (bit::RETURNED, Kind::Return),
+    (bit::COVERED, Kind::Cover),
+    (bit::REVERSED, Kind::Reverse),
+];
+
+/// What `entry` says of payments: topic, the bucket where it stands, payment and amount.
+fn mentions(entry: &Entry, say: &mut dyn FnMut(Side, Topic, u16, Digest, u64)) {
+    match entry {
+        Entry::Payment(record) => {
+            for (_, kind) in POSTED.iter().filter(|(bit, _)| record.has(*bit)) {
+                let of_payee = matches!(kind, Kind::Receive | Kind::Reverse);
+                let whose = if of_payee { &record.payee } else { &record.payer };
+                say(Side::Due, Topic::Posted(*kind), bucket(whose), record.id, record.amount.minor());
+            }
+            if record.is_open() {
+                say(Side::Due, Topic::Open, bucket(&record.payer), record.id, 1);
+            }
+            if record.has(bit::FORKED) {
+                say(Side::Due, Topic::InConflict, bucket(&record.payer), record.id, 1);
             }
         }
-    }
-    for bucket in 0..super::BUCKETS {
-        let (own, held) =
-            (own.get(&bucket).copied().unwrap_or_default(), held.get(&bucket).copied().unwrap_or_default());
-        claim(own == held, &|| format!("bucket {bucket}: its rows moved {own}, its wallets hold {held}"));
+        Entry::Posting(row) if POSTED.iter().any(|(_, kind)| *kind == row.kind) => {
+            say(Side::Had, Topic::Posted(row.kind), bucket(&row.wallet), row.reference, row.amount.minor());
+        }
+        Entry::Open(payer, id) => say(Side::Had, Topic::Open, bucket(payer), *id, 1),
+        Entry::InConflict(payer, id) => say(Side::Had, Topic::InConflict, bucket(payer), *id, 1),
+        _ => {}
     }
 }
 
-fn check_wallets(scan: &Scan, books: &Books, claim: &mut Claim<'_>) {
-    // What was debited on a payee's word alone: the payer's own receipts, which may cover it, are yet to come.
-    let mut ahead: BTreeMap<KeyId, i128> = BTreeMap::new();
-    for record in scan.records.iter().filter(|record| record.has(bit::DEBITED) && !record.has(bit::PAYER)) {
-        *ahead.entry(record.payer).or_default() += i128::from(record.amount.minor());
-    }
-    let mut known = BTreeSet::new();
-    for wallet in &scan.wallets {
-        let (ledger, id) = (books.balance(&Account::Offline(wallet.id)), wallet.id);
-        known.insert(id);
-        claim(ledger == i128::from(wallet.shadow), &|| {
-            format!("wallet {id}: the ledger holds {ledger}, its row says {}", wallet.shadow)
-        });
-        let answers = wallet.revoked && !(wallet.is_closed() && wallet.liable.is_none());
-        let ahead = if answers { 0 } else { ahead.get(&id).copied().unwrap_or_default() };
-        claim(ledger + ahead >= 0, &|| format!("wallet {id}: its balance is {ledger}"));
-    }
-    for (account, balance) in &books.balances {
-        if let Account::Offline(id) = account {
-            claim(known.contains(id), &|| format!("nobody's wallet {id} holds {balance}"));
+/// What does not hold.
+#[derive(Debug, Default)]
+struct Claims {
+    broken: Vec<String>,
+    untold: usize,
+}
+
+impl Claims {
+    fn claim(&mut self, holds: bool, what: &dyn Fn() -> String) {
+        match holds {
+            true => {}
+            false if self.broken.len() < TOLD_MAX => self.broken.push(what()),
+            false => self.untold += 1,
         }
     }
 }
 
-/// What was returned of closed wallets, by their rows and by the ledger's; and a closed wallet can go on in no way.
-fn check_closed(scan: &Scan, claim: &mut Claim<'_>) {
-    let mut returned: BTreeMap<Account, (u64, u32)> = BTreeMap::new();
-    for posting in scan.postings.iter().filter(|posting| posting.kind == Kind::CloseOut) {
-        let (sum, count) = returned.entry(posting.debit).or_default();
-        *sum = sum.saturating_add(posting.amount.minor());
-        *count = count.saturating_add(1);
-    }
-    for wallet in &scan.wallets {
-        let id = wallet.id;
-        let ledger = returned.remove(&Account::Offline(id)).unwrap_or_default();
-        let row = (wallet.closed_out.minor(), wallet.closed_out_no);
-        claim(ledger == row, &|| {
-            format!("wallet {id}: the ledger returned {ledger:?} since it was closed, its row says {row:?}")
-        });
-        claim(!wallet.is_closed() || (wallet.revoked && !wallet.is_good()), &|| {
-            format!("wallet {id}: it is closed and may go on")
-        });
-        claim(wallet.is_closed() || row.1 == 0, &|| {
-            format!("wallet {id}: it is open and was paid out as closed")
-        });
-    }
-    claim(returned.is_empty(), &|| {
-        "the ledger returned the balance of wallets that are not there".to_owned()
-    });
+/// What the rows of one wallet add up to.
+#[derive(Debug, Default)]
+struct Sums {
+    /// Its own row: shadow, what was returned since it was closed and how often, and how it stands.
+    row: Option<(i64, (u64, u32), Standing)>,
+    /// Its balance by the ledger.
+    ledger: i128,
+    /// What the ledger returned since it was closed, and how often.
+    returned: (u64, u32),
+    /// What was debited on payees' word alone: its own receipts, which may cover it, are yet to come.
+    ahead: i128,
 }
 
-fn check_records(scan: &Scan, books: &Books, claim: &mut Claim<'_>) {
-    let mut posted: BTreeMap<(Kind, [u8; 32]), u64> = BTreeMap::new();
-    for posting in &scan.postings {
-        posted.insert((posting.kind, posting.reference.0), posting.amount.minor());
+#[derive(Debug)]
+struct Standing {
+    /// Whether it owes what it is below zero.
+    answers: bool,
+    closed: bool,
+    stopped: bool,
+}
+
+#[derive(Debug, Default)]
+struct Audit {
+    /// A new one for each audit, whose key nobody knows.
+    hasher: RandomState,
+    claims: Claims,
+    /// All accounts but wallets'.
+    books: Books,
+    of_kind: BTreeMap<Kind, i128>,
+    /// What is due less what is there, as hashes.
+    differences: BTreeMap<(Topic, u16), u64>,
+    buckets: BTreeMap<u16, BucketReport>,
+    reasons: BTreeMap<(u16, Reason), (u64, i128)>,
+    tallies: BTreeMap<(u16, Reason), (u64, i128)>,
+    about_wallets: BTreeMap<Reason, u64>,
+    transfers: Vec<Move>,
+    undecided: i128,
+    cases: Vec<CaseReport>,
+    /// Of the bucket that is looked at.
+    wallets: BTreeMap<KeyId, Sums>,
+    in_cases: BTreeMap<KeyId, Vec<Reason>>,
+}
+
+impl Audit {
+    fn add(&mut self, entry: Entry) {
+        let Self { hasher, differences, .. } = self;
+        mentions(&entry, &mut |side, topic, bucket, id, minor| {
+            let hash = hasher.hash_one((id.0, minor));
+            let sum = differences.entry((topic, bucket)).or_default();
+            *sum = match side {
+                Side::Due => sum.wrapping_add(hash),
+                Side::Had => sum.wrapping_sub(hash),
+            };
+        });
+        match entry {
+            Entry::Case(key, reason) => {
+                self.in_cases.entry(key).or_default().push(reason);
+                if matches!(reason, Reason::RolledBack | Reason::Gap | Reason::Overspent) {
+                    *self.about_wallets.entry(reason).or_default() += 1;
+                }
+            }
+            Entry::Wallet(wallet) => self.wallet(&wallet),
+            Entry::Posting(posting) => self.posting(&posting),
+            Entry::Payment(record) => self.payment(&record),
+            Entry::Open(..) | Entry::InConflict(..) => {}
+            Entry::Tally(bucket, reason, payments, minor) => {
+                if payments > 0 || minor != 0 {
+                    self.tallies.insert((bucket, reason), (payments, minor));
+                }
+            }
+            Entry::Transfer(order) => self.transfers.push(order),
+            Entry::Order(amount) => self.undecided += i128::from(amount.minor()),
+            Entry::EndOfBucket => self.end_of_bucket(),
+        }
     }
-    let kinds = [
-        (bit::DEBITED, Kind::Send),
-        (bit::CREDITED, Kind::Receive),
-        (bit::RETURNED, Kind::Return),
-        (bit::COVERED, Kind::Cover),
-        (bit::REVERSED, Kind::Reverse),
-    ];
-    let (mut in_flight, mut of_payments) = (0i128, 0usize);
-    for record in &scan.records {
-        let id = record.id;
-        for (bit, kind) in kinds {
-            let row = posted.get(&(kind, id.0)).copied();
-            let due = record.has(bit).then(|| record.amount.minor());
-            of_payments += usize::from(row.is_some());
-            claim(row == due, &|| format!("payment {id}: {kind:?} is posted as {row:?}, due is {due:?}"));
+
+    fn bucket(&mut self, key: &KeyId) -> &mut BucketReport {
+        let number = bucket(key);
+        self.buckets.entry(number).or_insert(BucketReport { bucket: number, ..BucketReport::default() })
+    }
+
+    fn wallet(&mut self, wallet: &Wallet) {
+        let report = self.bucket(&wallet.id);
+        report.wallets += 1;
+        report.offline += i128::from(wallet.shadow);
+        let closed = wallet.is_closed();
+        let standing = Standing {
+            answers: wallet.revoked && !(closed && wallet.liable.is_none()),
+            closed,
+            stopped: wallet.revoked && !wallet.is_good(),
+        };
+        let returned = (wallet.closed_out.minor(), wallet.closed_out_no);
+        self.wallets.entry(wallet.id).or_default().row = Some((wallet.shadow, returned, standing));
+        for reason in self.in_cases.remove(&wallet.id).unwrap_or_default() {
+            self.cases.push(CaseReport {
+                key_id: wallet.id.to_string(),
+                psp: wallet.psp.clone(),
+                reason,
+                revoked: wallet.revoked,
+                loss: wallet.loss,
+                borne_by: (wallet.loss > 0).then(|| wallet.liable.clone()).flatten(),
+            });
+        }
+    }
+
+    fn posting(&mut self, posting: &Posting) {
+        let (own, minor) = (posting.wallet, i128::from(posting.amount.minor()));
+        *self.of_kind.entry(posting.kind).or_default() += minor;
+        self.books.post_elsewhere(posting);
+        for (account, change) in [(posting.debit, -minor), (posting.credit, minor)] {
+            if let Account::Offline(key) = account {
+                self.claims.claim(key == own, &|| {
+                    format!("wallet {own}: a row of its own moves what wallet {key} holds")
+                });
+                self.wallets.entry(key).or_default().ledger += change;
+            }
+        }
+        let report = self.bucket(&own);
+        match posting.kind {
+            Kind::Fund => report.funded += minor,
+            Kind::Defund | Kind::PayOut | Kind::CloseOut => report.defunded += minor,
+            Kind::Loss => report.loss += minor,
+            Kind::Recovery => report.loss -= minor,
+            Kind::Receive | Kind::Return => report.arrived += minor,
+            Kind::Send | Kind::Reverse => report.left += minor,
+            // To clearing, past the wallets.
+            Kind::Cover => {}
+        }
+        if let (Kind::CloseOut, Account::Offline(key)) = (posting.kind, posting.debit) {
+            let (sum, count) = &mut self.wallets.entry(key).or_default().returned;
+            *sum = sum.saturating_add(posting.amount.minor());
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn payment(&mut self, record: &Record) {
+        let (id, minor) = (record.id, i128::from(record.amount.minor()));
+        let report = self.bucket(&record.payer);
+        report.payments += 1;
+        report.in_flight += if record.in_flight() { minor } else { 0 };
+        let (count, sum) = self.reasons.entry((bucket(&record.payer), record.reason())).or_default();
+        *count += 1;
+        *sum += minor;
+        if record.has(bit::DEBITED) && !record.has(bit::PAYER) {
+            self.wallets.entry(record.payer).or_default().ahead += minor;
         }
         let both = record.is_taken() && record.has(bit::RETURNED) && !record.has(bit::COVERED);
-        claim(!both, &|| format!("payment {id}: it is at the payee and back at the payer"));
-        claim(record.has(bit::DEBITED) || !record.has(bit::CREDITED | bit::RETURNED), &|| {
+        self.claims.claim(!both, &|| format!("payment {id}: it is at the payee and back at the payer"));
+        self.claims.claim(record.has(bit::DEBITED) || !record.has(bit::CREDITED | bit::RETURNED), &|| {
             format!("payment {id}: it arrived and never left")
         });
-        claim(scan.open.contains(&id) == record.is_open(), &|| {
-            format!("payment {id}: it is not listed as it is, open or at rest")
+    }
+
+    /// Looks at each wallet of the bucket, and forgets it.
+    fn end_of_bucket(&mut self) {
+        let claims = &mut self.claims;
+        for (id, sums) in std::mem::take(&mut self.wallets) {
+            let ledger = sums.ledger;
+            let Some((shadow, returned, standing)) = sums.row else {
+                let nothing = ledger == 0 && sums.ahead == 0 && sums.returned == (0, 0);
+                claims.claim(nothing, &|| format!("nobody's wallet {id} holds {ledger}"));
+                continue;
+            };
+            claims.claim(ledger == i128::from(shadow), &|| {
+                format!("wallet {id}: the ledger holds {ledger}, its row says {shadow}")
+            });
+            let ahead = if standing.answers { 0 } else { sums.ahead };
+            claims.claim(ledger + ahead >= 0, &|| format!("wallet {id}: its balance is {ledger}"));
+            // What was returned of a closed wallet, by its row and by the ledger's; and it can go on in no way.
+            let by_ledger = sums.returned;
+            claims.claim(by_ledger == returned, &|| {
+                format!("wallet {id}: the ledger returned {by_ledger:?} since it was closed, its row says {returned:?}")
+            });
+            claims.claim(!standing.closed || standing.stopped, &|| {
+                format!("wallet {id}: it is closed and may go on")
+            });
+            claims.claim(standing.closed || returned.1 == 0, &|| {
+                format!("wallet {id}: it is open and was paid out as closed")
+            });
+        }
+        self.in_cases.clear();
+    }
+
+    /// Where tables do not agree.
+    fn suspects(&self) -> BTreeSet<(Topic, u16)> {
+        let differ = self.differences.iter().filter(|(_, difference)| **difference != 0);
+        differ.map(|(place, _)| *place).collect()
+    }
+
+    fn report(mut self, rail: &Snapshot) -> AuditReport {
+        let of = |kind: Kind| self.of_kind.get(&kind).copied().unwrap_or_default();
+        let (funded, closed_out) = (of(Kind::Fund), of(Kind::CloseOut));
+        let defunded = of(Kind::Defund) + of(Kind::PayOut) + closed_out;
+        let loss = of(Kind::Loss) + of(Kind::Cover) - of(Kind::Recovery);
+        let offline: i128 = self.buckets.values().map(|bucket| bucket.offline).sum();
+        let in_flight = self.books.in_flight();
+        let claims = &mut self.claims;
+        claims.claim(funded - defunded + loss == offline + in_flight, &|| {
+            format!(
+                "funded {funded} - defunded {defunded} + loss {loss} is not offline {offline} + in flight {in_flight}"
+            )
         });
-        claim(scan.forked.contains(&id) == record.has(bit::FORKED), &|| {
-            format!("payment {id}: it is not listed as it is, in conflict or not")
+        claims.claim(self.books.loss() == loss && self.books.net_funded() == funded - defunded, &|| {
+            "postings of a kind touch accounts that the kind does not".to_owned()
         });
-        if record.in_flight() {
-            in_flight += i128::from(record.amount.minor());
+        for report in self.buckets.values() {
+            let BucketReport { bucket, funded, defunded, loss, arrived, left, offline, in_flight, .. } =
+                report;
+            let came = funded - defunded + loss + arrived - left;
+            claims.claim(came == *offline, &|| {
+                format!("bucket {bucket}: its rows brought {came}, its wallets hold {offline}")
+            });
+            let clearing = self.books.balance(&Account::Clearing(*bucket));
+            claims.claim(clearing == *in_flight, &|| {
+                format!("bucket {bucket}: in flight by its rows is {clearing}, by its payments {in_flight}")
+            });
+        }
+        let elsewhere = |account: &&Account| match account {
+            Account::Clearing(bucket) => !self.buckets.contains_key(bucket),
+            _ => false,
+        };
+        for (account, balance) in self.books.balances.iter().filter(|(account, _)| elsewhere(account)) {
+            claims.claim(*balance == 0, &|| format!("{account} holds {balance}, and has no payments"));
+        }
+        let counted: BTreeSet<&(u16, Reason)> = self.reasons.keys().chain(self.tallies.keys()).collect();
+        for place in counted {
+            let (due, had) = (self.reasons.get(place), self.tallies.get(place));
+            claims.claim(due == had, &|| {
+                format!("bucket {}: {} is counted as {had:?}, due is {due:?}", place.0, place.1.name())
+            });
+        }
+        let float = rail.balance(&RailAccount::float());
+        check_rail(&self.transfers, self.undecided, float, funded - defunded + loss, claims);
+        if claims.untold > 0 {
+            claims.broken.push(format!("and {} more", claims.untold));
+        }
+        let sum = |of: fn(&BucketReport) -> u64| self.buckets.values().map(of).sum();
+        AuditReport {
+            sound: self.claims.broken.is_empty(),
+            funded,
+            defunded,
+            closed_out,
+            loss,
+            offline,
+            in_flight,
+            float_on_rail: float,
+            rail_total: rail.total,
+            rail_opened: rail.opened,
+            pending_transfers: self.transfers.len() as u64,
+            wallets: sum(|bucket| bucket.wallets),
+            payments: sum(|bucket| bucket.payments),
+            reasons: counts(&self.reasons, &self.about_wallets),
+            broken: self.claims.broken,
+            buckets: self.buckets.into_values().collect(),
+            cases: self.cases,
         }
     }
-    let about_payments =
-        scan.postings.iter().filter(|posting| kinds.iter().any(|(_, kind)| *kind == posting.kind)).count();
-    claim(of_payments == about_payments, &|| {
-        "the ledger speaks of payments that are not recorded".to_owned()
-    });
-    let ledger = books.in_flight();
-    claim(ledger == in_flight, &|| {
-        format!("in flight: the ledger says {ledger}, the payments say {in_flight}")
-    });
 }
 
 /// The float on the rail is what the ledger says, but for transfers that are on order: those must account for all of
 /// the difference. Of a fund order without an answer the money may have moved or not.
-fn check_rail(scan: &Scan, float: Option<u64>, due: i128, claim: &mut Claim<'_>) {
+fn check_rail(transfers: &[Move], undecided: i128, float: Option<u64>, due: i128, claims: &mut Claims) {
     let float = float.map(i128::from).unwrap_or_default();
     let mut settled = float;
-    for pending in &scan.pending_moves {
+    for pending in transfers {
         let amount = i128::from(pending.amount.minor());
         settled += if pending.to == RailAccount::float() { amount } else { -amount };
     }
-    let undecided: i128 = scan.pending_orders.iter().map(|minor| i128::from(*minor)).sum();
-    claim((due..=due + undecided).contains(&settled), &|| {
+    claims.claim((due..=due + undecided).contains(&settled), &|| {
         format!("the rail's float is {float} ({settled} with transfers on order), the ledger says {due}")
     });
 }
 
-fn reasons(scan: &Scan) -> Vec<ReasonCount> {
-    let mut counts: BTreeMap<Reason, (u64, u64)> = BTreeMap::new();
-    for record in &scan.records {
-        let (count, amount) = counts.entry(record.reason()).or_default();
-        *count += 1;
-        *amount = amount.saturating_add(record.amount.minor());
+fn counts(
+    payments: &BTreeMap<(u16, Reason), (u64, i128)>,
+    about_wallets: &BTreeMap<Reason, u64>,
+) -> Vec<ReasonCount> {
+    let mut counts: BTreeMap<Reason, (u64, i128)> = BTreeMap::new();
+    for ((_, reason), (count, minor)) in payments {
+        let sum = counts.entry(*reason).or_default();
+        *sum = (sum.0 + count, sum.1 + minor);
     }
-    for (_, reason) in scan
-        .cases
-        .iter()
-        .filter(|(_, reason)| matches!(reason, Reason::RolledBack | Reason::Gap | Reason::Overspent))
-    {
-        counts.entry(*reason).or_default().0 += 1;
+    for (reason, count) in about_wallets {
+        counts.entry(*reason).or_default().0 += count;
     }
-    let count = |(reason, (count, amount)): (Reason, (u64, u64))| ReasonCount {
+    let count = |(reason, (count, minor)): (Reason, (u64, i128))| ReasonCount {
         reason,
         owner: reason.owner(),
         count,
-        amount,
+        amount: u64::try_from(minor).unwrap_or(u64::MAX),
     };
     counts.into_iter().map(count).collect()
-}
-
-fn cases(scan: &Scan) -> Vec<CaseReport> {
-    let wallets: BTreeMap<KeyId, &Wallet> = scan.wallets.iter().map(|wallet| (wallet.id, wallet)).collect();
-    let report = |(key, reason): &(KeyId, Reason)| {
-        let wallet = wallets.get(key)?;
-        Some(CaseReport {
-            key_id: key.to_string(),
-            psp: wallet.psp.clone(),
-            reason: *reason,
-            revoked: wallet.revoked,
-            loss: wallet.loss,
-            borne_by: (wallet.loss > 0).then(|| wallet.liable.clone()).flatten(),
-        })
-    };
-    scan.cases.iter().filter_map(report).collect()
 }

@@ -134,6 +134,16 @@ impl Books {
         *self.balances.entry(posting.credit).or_default() += amount;
     }
 
+    /// Adds one posting as far as it is about other accounts than wallets'.
+    pub fn post_elsewhere(&mut self, posting: &Posting) {
+        let amount = i128::from(posting.amount.minor());
+        for (account, change) in [(posting.debit, -amount), (posting.credit, amount)] {
+            if !matches!(account, Account::Offline(_)) {
+                *self.balances.entry(account).or_default() += change;
+            }
+        }
+    }
+
     /// The balance of one account.
     pub fn balance(&self, account: &Account) -> i128 {
         self.balances.get(account).copied().unwrap_or_default()

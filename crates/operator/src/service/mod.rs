@@ -26,7 +26,7 @@ use counterfoil_wire::sync::Settlement;
 use counterfoil_wire::{Algorithm, Amount, Code, Digest, Wire};
 
 use crate::challenge::Challenges;
-use crate::domain::audit::{AuditReport, Scan, audit};
+use crate::domain::audit::{AuditReport, Entry, audit};
 use crate::domain::reason::Reason;
 use crate::domain::wallet::Wallet;
 use crate::error::{OperatorError, Refusal, random};
@@ -35,7 +35,7 @@ use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::signatures::Seen;
-use crate::store::{self, Batch, Issued, Kept, ListKind, Store, StoreError};
+use crate::store::{self, Batch, Issued, Kept, ListKind, Snapshot, Store, StoreError};
 
 pub use enrol::NewKey;
 pub use fund::FundReply;
@@ -106,6 +106,7 @@ pub struct Service {
     seen: Arc<Seen>,
     metrics: Arc<Metrics>,
     desk: Arc<Mutex<Desk>>,
+    looks: Arc<Mutex<()>>,
     clock: Clock,
     dir: Arc<PathBuf>,
 }
@@ -133,6 +134,7 @@ impl Service {
             seen: Arc::new(Seen::new()?),
             metrics: Arc::default(),
             desk: Arc::new(Mutex::new(desk)),
+            looks: Arc::default(),
             clock,
             dir: Arc::new(dir.to_owned()),
         })
@@ -193,11 +195,19 @@ impl Service {
     /// # Errors
     /// [`Refusal::Store`], [`Refusal::Rail`], [`Refusal::System`].
     pub fn audit(&self) -> Result<AuditReport, Refusal> {
-        self.exclusively(|desk| {
-            let scan = desk.store.scan()?;
-            let rail = SimulatedRail::snapshot(&self.dir.join("rail.db"))?;
-            Ok(audit(&scan, &rail))
-        })
+        let rail = self.dir.join("rail.db");
+        self.at_this_moment(|| Ok(SimulatedRail::snapshot(&rail)?), |rows, rail| Ok(audit(rows, rail)?))
+    }
+
+    /// Looks at this moment of the store and at what `also` gives then, while other operations go on. One look at a time.
+    fn at_this_moment<A, T>(
+        &self,
+        also: impl FnOnce() -> Result<A, Refusal>,
+        look: impl FnOnce(&mut dyn Snapshot, &A) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let _turn = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut rows, also) = self.exclusively(|desk| Ok((desk.store.snapshot()?, also()?)))?;
+        look(rows.as_mut(), &also)
     }
 
     /// The answer kept for an idempotency key, if the request is the same.
@@ -257,7 +267,8 @@ fn lock_file(dir: &Path) -> Result<File, OperatorError> {
 }
 
 fn open_store(place: &Place) -> Result<Box<dyn Store>, OperatorError> {
-    match store::open(&place.location()?) {
+    let (location, transactions) = place.store()?;
+    match store::open(&location, transactions) {
         Err(StoreError::Empty) => Err(OperatorError::NotAnOperator(place.dir.clone())),
         opened => Ok(opened?),
     }
@@ -269,8 +280,9 @@ fn open_store(place: &Place) -> Result<Box<dyn Store>, OperatorError> {
 /// [`OperatorError::NotAnOperator`], [`OperatorError::File`], [`OperatorError::Store`], [`OperatorError::Rail`].
 pub fn audit_place(place: impl Into<Place>) -> Result<AuditReport, OperatorError> {
     let place = place.into();
-    let scan = locked_scan(&place)?;
-    Ok(audit(&scan, &SimulatedRail::snapshot(&place.dir.join("rail.db"))?))
+    let rail = place.dir.join("rail.db");
+    let (mut rows, rail) = moment(&place, || Ok(SimulatedRail::snapshot(&rail)?))?;
+    Ok(audit(rows.as_mut(), &rail)?)
 }
 
 /// What became of every payment that the operator at `place` knows, by identifier. Changes nothing.
@@ -278,19 +290,29 @@ pub fn audit_place(place: impl Into<Place>) -> Result<AuditReport, OperatorError
 /// # Errors
 /// As [`audit_place`].
 pub fn reasons_at(place: impl Into<Place>) -> Result<BTreeMap<Digest, Reason>, OperatorError> {
-    let scan = locked_scan(&place.into())?;
-    Ok(scan.records.iter().map(|record| (record.id, record.reason())).collect())
+    let (mut rows, ()) = moment(&place.into(), || Ok(()))?;
+    let mut reasons = BTreeMap::new();
+    rows.visit(&mut |entry| {
+        if let Entry::Payment(record) = entry {
+            reasons.insert(record.id, record.reason());
+        }
+    })?;
+    Ok(reasons)
 }
 
-fn locked_scan(place: &Place) -> Result<Scan, OperatorError> {
+/// A moment between two operations, of the store and of what `also` gives.
+fn moment<A>(
+    place: &Place,
+    also: impl FnOnce() -> Result<A, OperatorError>,
+) -> Result<(Box<dyn Snapshot>, A), OperatorError> {
     let mut store = open_store(place)?;
     let lock = lock_file(&place.dir)?;
     let locked = lock.lock();
     locked.map_err(|source| OperatorError::File { path: place.dir.join(LOCK_FILE), source })?;
     store.lock()?;
-    let scan = store.scan();
+    let moment = store.snapshot().map_err(OperatorError::from).and_then(|rows| Ok((rows, also()?)));
     store.unlock()?;
-    Ok(scan?)
+    moment
 }
 
 fn challenge_secret(store: &dyn Store) -> Result<[u8; 32], OperatorError> {

@@ -7,6 +7,7 @@ use counterfoil_wire::{Code, Digest, KeyId};
 use serde::Serialize;
 
 use super::Service;
+use crate::domain::audit::ReasonCount;
 use crate::domain::item::{Item, item};
 use crate::domain::reason::{Owner, Reason};
 use crate::domain::record::bit;
@@ -55,6 +56,8 @@ pub struct Summary {
     pub as_of_s: u32,
     /// Open payments, by reason.
     pub open: Vec<OpenOf>,
+    /// All payments, open or at rest, by each reason that there is.
+    pub payments: Vec<ReasonCount>,
     /// Cases, by reason.
     pub cases: Vec<CasesOf>,
 }
@@ -100,7 +103,10 @@ impl Service {
     /// # Errors
     /// [`Refusal::Store`].
     pub fn summary(&self) -> Result<Summary, Refusal> {
-        let (open, cases) = self.exclusively(|desk| Ok((desk.store.open_by_bits()?, desk.store.cases()?)))?;
+        let (open, payments, cases) = self.at_this_moment(
+            || Ok(()),
+            |rows, ()| Ok((rows.open_by_bits()?, rows.tallies()?, rows.cases()?)),
+        )?;
         let mut by_reason: BTreeMap<Reason, OpenOf> = BTreeMap::new();
         for alike in open {
             let reason = bit::reason(alike.bits);
@@ -118,12 +124,18 @@ impl Service {
             sum.amount = sum.amount.saturating_add(alike.minor);
             sum.oldest_s = sum.oldest_s.min(alike.oldest_s);
         }
-        let mut keys: BTreeMap<Reason, u64> = BTreeMap::new();
-        for (_, reason) in cases {
-            *keys.entry(reason).or_default() += 1;
-        }
-        let cases = keys.into_iter().map(|(reason, keys)| CasesOf { reason, keys }).collect();
-        Ok(Summary { as_of_s: self.now_s(), open: by_reason.into_values().collect(), cases })
+        let payments = Reason::ALL.iter().map(|reason| {
+            let (count, minor) = payments.get(reason).copied().unwrap_or_default();
+            let amount = u64::try_from(minor).unwrap_or(u64::MAX);
+            ReasonCount { reason: *reason, owner: reason.owner(), count, amount }
+        });
+        let cases = cases.into_iter().map(|(reason, keys)| CasesOf { reason, keys }).collect();
+        Ok(Summary {
+            as_of_s: self.now_s(),
+            open: by_reason.into_values().collect(),
+            payments: payments.collect(),
+            cases,
+        })
     }
 
     /// A page of open items.

@@ -28,6 +28,8 @@ const ROOM: &str = "
 alter table record set (fillfactor = 50, toast_tuple_target = 256);
 alter table record alter column payment set storage external;
 alter table wallet set (fillfactor = 50);
+alter table tally set (fillfactor = 50);
+alter table outbox alter column writes set storage external;
 alter table statement alter column statement set storage external;
 alter table statement alter column settlement set storage external;
 ";
@@ -129,6 +131,17 @@ create table activation (
 create table image (
     bucket bigint not null, hash bytea not null, version bigint not null, listed_at_s bigint not null,
     withdrawn_at_s bigint not null, primary key (bucket, hash)
+);
+create table tally (
+    bucket bigint not null, reason bigint not null, payments bigint not null, amount bigint not null,
+    primary key (bucket, reason)
+);
+create table outbox (
+    bucket bigint not null, number bigint not null, place bigint not null, writes bytea not null,
+    primary key (bucket, number, place)
+);
+create table delivery (
+    bucket bigint not null, home bigint not null, number bigint not null, primary key (bucket, home)
 );
 ";
 

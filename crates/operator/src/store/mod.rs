@@ -8,6 +8,8 @@
 //! | `sql`, `gather` | the store on any database: what an operation writes and reads |
 //! | `table`, `queries`, `migrations` | tables and statements, in one text for all databases |
 //! | `rows`, `value` | the domain's values as rows |
+//! | `outbox` | batches of several buckets, without a transaction of several buckets |
+//! | `snapshot` | one moment of the store, read while others write |
 //! | `database` | what is asked of a database |
 //! | `sqlite`, `postgres` | the databases |
 
@@ -15,11 +17,13 @@ mod database;
 mod gather;
 mod location;
 mod migrations;
+mod outbox;
 #[cfg(test)]
 mod portable;
 mod postgres;
 mod queries;
 mod rows;
+mod snapshot;
 mod sql;
 mod sqlite;
 mod table;
@@ -31,8 +35,9 @@ use std::collections::BTreeMap;
 
 use counterfoil_wire::proof::SignedHeader;
 use counterfoil_wire::{Amount, Digest, KeyId};
+use serde::Deserialize;
 
-use crate::domain::audit::Scan;
+use crate::domain::audit::Rows as AuditRows;
 use crate::domain::holding::Rows;
 use crate::domain::known::{Known, Needs};
 use crate::domain::ledger::Posting;
@@ -49,26 +54,60 @@ use sqlite::Sqlite;
 /// The bucket of what is the whole scheme's.
 const SCHEME: u16 = 0;
 
+/// How the rows of an operation that is about several buckets are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transactions {
+    /// In one transaction: the least work, on a database of one machine.
+    #[default]
+    Together,
+    /// In one transaction for each bucket, joined by an outbox: for a database of several machines, which would have to agree.
+    ByBucket,
+}
+
+impl Transactions {
+    /// Every way.
+    pub const ALL: &'static [Self] = &[Self::Together, Self::ByBucket];
+
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Together => "together",
+            Self::ByBucket => "by-bucket",
+        }
+    }
+}
+
+impl std::str::FromStr for Transactions {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().copied().find(|way| way.name() == text).ok_or("it is together or by-bucket")
+    }
+}
+
 /// Opens the store at `location`, whose tables are migrated as needed.
 ///
 /// # Errors
 /// [`StoreError::Empty`], [`StoreError::TooNew`], [`StoreError::Database`].
-pub fn open(location: &Location) -> Result<Box<dyn Store>, StoreError> {
-    at(location, false)
+pub fn open(location: &Location, transactions: Transactions) -> Result<Box<dyn Store>, StoreError> {
+    at(location, transactions, false)
 }
 
 /// Opens the store at `location`, whose tables are made if there are none.
 ///
 /// # Errors
 /// [`StoreError::TooNew`], [`StoreError::Database`].
-pub fn create(location: &Location) -> Result<Box<dyn Store>, StoreError> {
-    at(location, true)
+pub fn create(location: &Location, transactions: Transactions) -> Result<Box<dyn Store>, StoreError> {
+    at(location, transactions, true)
 }
 
-fn at(location: &Location, make: bool) -> Result<Box<dyn Store>, StoreError> {
+fn at(location: &Location, transactions: Transactions, make: bool) -> Result<Box<dyn Store>, StoreError> {
     Ok(match location {
-        Location::Sqlite(path) => Box::new(SqlStore(Sqlite::open(path, make)?)),
-        Location::Postgres(address) => Box::new(SqlStore(Postgres::open(address, make)?)),
+        Location::Sqlite(path) => Box::new(SqlStore { db: Sqlite::open(path, make)?, transactions }),
+        Location::Postgres(address) => {
+            Box::new(SqlStore { db: Postgres::open(address, make)?, transactions })
+        }
     })
 }
 
@@ -334,10 +373,10 @@ pub struct Kept {
 /// Rows of the operator. Operations take turns: between [`Store::lock`] and [`Store::unlock`] nobody else writes, on whichever
 /// machine.
 pub trait Store: Send {
-    /// Waits for its turn.
+    /// Waits for its turn, and finishes what broke off in the turn before.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
+    /// [`StoreError::Database`], [`StoreError::Damaged`].
     fn lock(&mut self) -> Result<(), StoreError>;
 
     /// Ends its turn.
@@ -349,7 +388,8 @@ pub trait Store: Send {
     /// Writes all of `batch` or nothing.
     ///
     /// # Errors
-    /// Every [`StoreError`].
+    /// Every [`StoreError`]. Nothing is written then, unless the database broke off: all of it may be, by the next
+    /// [`Store::lock`] at the latest.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
     /// One wallet.
@@ -363,12 +403,6 @@ pub trait Store: Send {
 
     /// Open payments after a place, without those that both journals have and that nothing is wrong with, and without evidence.
     fn open_payments(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Record>, StoreError>;
-
-    /// All open payments, by their bits.
-    fn open_by_bits(&self) -> Result<Vec<Alike>, StoreError>;
-
-    /// Cases, by key and reason.
-    fn cases(&self) -> Result<Vec<(KeyId, Reason)>, StoreError>;
 
     /// The rows that statements need.
     fn gather(&self, needs: &[Needs]) -> Result<Known, StoreError>;
@@ -433,6 +467,21 @@ pub trait Store: Send {
     /// Settings by name.
     fn settings(&self) -> Result<BTreeMap<String, String>, StoreError>;
 
-    /// Everything that an audit looks at, at one moment.
-    fn scan(&mut self) -> Result<Scan, StoreError>;
+    /// This moment, to be read while others write.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
+}
+
+/// One moment of the store.
+pub trait Snapshot: AuditRows<Error = StoreError> + Send {
+    /// All open payments, by their bits.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Damaged`]; so for every method.
+    fn open_by_bits(&mut self) -> Result<Vec<Alike>, StoreError>;
+
+    /// How many payments there are of each reason, and their sum in minor units.
+    fn tallies(&mut self) -> Result<BTreeMap<Reason, (u64, i128)>, StoreError>;
+
+    /// How many keys there are in cases of each reason.
+    fn cases(&mut self) -> Result<BTreeMap<Reason, u64>, StoreError>;
 }

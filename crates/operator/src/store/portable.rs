@@ -14,8 +14,8 @@ use super::migrations::MIGRATIONS;
 use super::table::TABLES;
 use super::{postgres, queries};
 
-/// Queries that are about all buckets: the scheme's lists, the jobs' searches for what is due, an audit, and one wallet's incoming payments.
-const OF_ALL_BUCKETS: [&str; 14] = [
+/// Queries that are about all buckets: the scheme's lists, the jobs' searches for what is due, an audit, a report, and one wallet's incoming payments.
+const OF_ALL_BUCKETS: [&str; 16] = [
     queries::WALLETS,
     queries::OVERDUE,
     queries::UNLISTED,
@@ -26,9 +26,11 @@ const OF_ALL_BUCKETS: [&str; 14] = [
     queries::OPEN_IDS,
     queries::FORKED_IDS,
     queries::POSTINGS,
+    queries::CASES,
+    queries::TALLIES,
+    queries::FEW_WALLETS,
     queries::PENDING_ORDERS,
     queries::PENDING_MOVES,
-    queries::CASES,
     queries::REVOCATIONS,
 ];
 

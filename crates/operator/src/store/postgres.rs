@@ -3,15 +3,17 @@
 //! The store is called by threads that may block. What is asked of the server is waited for there, while a small runtime of
 //! this module's own moves the bytes.
 
+use std::sync::Arc;
+
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures_util::TryStreamExt as _;
 use futures_util::future::try_join_all;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Config, IsolationLevel, NoTls};
+use tokio_postgres::{Config, NoTls};
 
 use super::StoreError;
-use super::database::{Database, Write};
+use super::database::{Database, Moment, Write};
 use super::migrations::{MIGRATIONS, Migration, missing};
 use super::table::Table;
 use super::value::{Kind, Row, Value};
@@ -33,16 +35,31 @@ pub(super) struct Postgres {
     pool: Pool,
     /// The connection of the operation that has its turn: it holds the lock.
     turn: Option<Object>,
+    driver: Arc<Driver>,
+}
+
+/// Moves the bytes of all connections.
+struct Driver {
     /// Absent while this is dropped.
     runtime: Option<Runtime>,
 }
 
-impl Drop for Postgres {
+impl Drop for Driver {
     fn drop(&mut self) {
         // Without waiting: this may be a thread that must not.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+impl Driver {
+    /// Waits here for what is asked of the server.
+    fn wait<T>(&self, asked: impl Future<Output = T>) -> T {
+        let _within = self.runtime.as_ref().map(Runtime::enter);
+        // A thread that is polling a task has a budget, and when that is used up nothing is ever ready until it gives way, which a
+        // thread that waits here does not.
+        pollster::block_on(tokio::task::unconstrained(asked))
     }
 }
 
@@ -87,7 +104,7 @@ impl Postgres {
         let manager = Manager::from_config(config, NoTls, manager);
         let pool = Pool::builder(manager).max_size(POOL).build();
         let pool = pool.map_err(|error| StoreError::Database(Box::new(error)))?;
-        let mut made = Self { pool, turn: None, runtime: Some(runtime) };
+        let mut made = Self { pool, turn: None, driver: Arc::new(Driver { runtime: Some(runtime) }) };
         made.lock()?;
         let migrated = made.wait(async {
             let mut client = made.pool.get().await?;
@@ -97,12 +114,8 @@ impl Postgres {
         migrated.map(|()| made)
     }
 
-    /// Waits here for what is asked of the server.
     fn wait<T>(&self, asked: impl Future<Output = T>) -> T {
-        let _within = self.runtime.as_ref().map(Runtime::enter);
-        // A thread that is polling a task has a budget, and when that is used up nothing is ever ready until it gives way, which a
-        // thread that waits here does not.
-        pollster::block_on(tokio::task::unconstrained(asked))
+        self.driver.wait(asked)
     }
 }
 
@@ -280,16 +293,11 @@ async fn write(client: &mut ClientWrapper, writes: &[Write<'_>]) -> Result<(), S
             let changed = tx.execute(&statement, &borrowed(&parameters)).await?;
             table.check(count(changed), rows.len())
         }
-        Write::Each(table, sql, sets) => {
+        Write::Change(change, sets) => {
             let (kinds, parameters) = columns(sets);
-            let statement = tx.prepare_cached(&change_each(sql, &kinds)).await?;
+            let statement = tx.prepare_cached(&change_each(change.sql, &kinds)).await?;
             let changed = tx.execute(&statement, &borrowed(&parameters)).await?;
-            table.all(count(changed), sets.len())
-        }
-        Write::One(table, sql, parameters) => {
-            let statement = tx.prepare_cached(sql).await?;
-            let parameters: Parameters<'_> = parameters.iter().map(one).collect();
-            table.all(count(tx.execute(&statement, &borrowed(&parameters)).await?), 1)
+            change.table.all(count(changed), sets.len())
         }
     });
     // Sent one after the other without waiting for answers in between; the server takes them in this order.
@@ -336,38 +344,12 @@ impl Database for Postgres {
         Ok(())
     }
 
-    fn select_each(
-        &self,
-        sql: &'static str,
-        sets: &[Vec<Value<'_>>],
-    ) -> Result<Vec<(usize, Row)>, StoreError> {
+    fn select_each(&self, sql: &str, sets: &[Vec<Value<'_>>]) -> Result<Vec<(usize, Row)>, StoreError> {
         self.wait(async {
             match &self.turn {
                 Some(turn) => select_each(turn, sql, sets).await,
                 None => select_each(&*self.pool.get().await?, sql, sets).await,
             }
-        })
-    }
-
-    fn visit(
-        &mut self,
-        queries: &[&'static str],
-        visit: &mut dyn FnMut(usize, Row) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.wait(async {
-            let mut client = self.pool.get().await?;
-            let snapshot =
-                client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
-            let tx = snapshot.start().await?;
-            // Of whole tables the index would be a detour.
-            tx.batch_execute("set local enable_seqscan = on").await?;
-            for (at, sql) in queries.iter().enumerate() {
-                let mut rows = std::pin::pin!(tx.query_raw(&plain(sql), [0i64; 0]).await?);
-                while let Some(found) = rows.try_next().await? {
-                    visit(at, row(&found)?)?;
-                }
-            }
-            Ok(())
         })
     }
 
@@ -381,6 +363,61 @@ impl Database for Postgres {
         });
         self.turn = turn;
         done
+    }
+
+    fn write_apart(&mut self, parts: &[Vec<Write<'_>>]) -> Result<(), StoreError> {
+        let all = parts.iter().map(async |writes| write(&mut *self.pool.get().await?, writes).await);
+        self.wait(try_join_all(all)).map(drop)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Moment>, StoreError> {
+        let client = self.wait(async {
+            let client = self.pool.get().await?;
+            // Of whole tables the index would be a detour. A transaction begins to see when it first reads.
+            client
+                .batch_execute(
+                    "begin isolation level repeatable read read only;
+                     set local enable_seqscan = on; set local enable_hashjoin = on;
+                     select count(*) from migration",
+                )
+                .await?;
+            Ok::<_, StoreError>(client)
+        })?;
+        Ok(Box::new(Snapshot { client: Some(client), driver: self.driver.clone() }))
+    }
+}
+
+/// A transaction that only reads, on a connection of its own, which is closed with it.
+struct Snapshot {
+    client: Option<Object>,
+    driver: Arc<Driver>,
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+impl Moment for Snapshot {
+    fn visit(
+        &mut self,
+        sql: &str,
+        parameters: &[Value<'_>],
+        show: &mut dyn FnMut(Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some(client) = &self.client else { return Ok(()) };
+        self.driver.wait(async {
+            let statement = client.prepare_cached(&plain(sql)).await?;
+            let parameters: Parameters<'_> = parameters.iter().map(one).collect();
+            let mut rows = std::pin::pin!(client.query_raw(&statement, borrowed(&parameters)).await?);
+            while let Some(found) = rows.try_next().await? {
+                show(row(&found)?)?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Every query, in one text for all databases. The numbers in some are those of `bit` and `OrderState`: 96 is `CREDITED |
 //! RETURNED`, 97 that and `PAYER`, 1 `Pending`. `indexed by` is for SQLite, which without statistics takes another one.
 
+use super::table::{self, Table};
+
 macro_rules! record {
     ($rest:literal) => {
         concat!(
@@ -40,7 +42,7 @@ macro_rules! wallet {
 
 pub(super) const WALLET: &str = wallet!("where bucket = $1 and id = $2");
 pub(super) const WALLET_IS_THERE: &str = "select bucket from wallet where bucket = $1 and id = $2";
-pub(super) const WALLETS: &str = wallet!("");
+pub(super) const WALLETS: &str = wallet!("where bucket >= $1 and bucket < $2");
 pub(super) const OVERDUE: &str = wallet!("where shadow < 0 and revoked = 0 and cert_until_s < $1");
 pub(super) const UNLISTED: &str = wallet!(
     "where revoked = 1 and not exists (select 1 from revocation
@@ -77,7 +79,8 @@ pub(super) const SENT_IN_FLIGHT: &str =
 pub(super) const IN_FLIGHT: &str = listed!("open_payment", "where list.payee = $1 and bits & 96 = 0");
 /// Without the evidence.
 pub(super) const RECORDS: &str = "select bucket, payer, payer_seq, id, payee, request_no, amount, spent,
-    payer_until_s, bits, first_seen_s, id from record";
+    payer_until_s, bits, first_seen_s, id from record
+    where bucket >= $1 and bucket < $2";
 
 /// 33 is `PAYER | CREDITED`; 31752 all that can be wrong with a payment that has both.
 pub(super) const OPEN_PAYMENTS: &str = "select record.bucket, record.payer, record.payer_seq, record.id, record.payee,
@@ -89,10 +92,11 @@ pub(super) const OPEN_PAYMENTS: &str = "select record.bucket, record.payer, reco
 pub(super) const OPEN_BY_BITS: &str = "select bits, count(*), cast(sum(amount) as bigint), min(list.since_s)
     from open_payment list join record on record.bucket = list.bucket and record.payer = list.payer
     and record.payer_seq = list.payer_seq and record.id = list.id group by bits";
-pub(super) const OPEN_IDS: &str = "select id from open_payment";
-pub(super) const FORKED_IDS: &str = "select id from forked_payment";
+pub(super) const OPEN_IDS: &str = "select payer, id from open_payment where bucket >= $1 and bucket < $2";
+pub(super) const FORKED_IDS: &str = "select payer, id from forked_payment where bucket >= $1 and bucket < $2";
 
-pub(super) const POSTINGS: &str = "select bucket, wallet, kind, reference, debit, credit, amount from ledger";
+pub(super) const POSTINGS: &str = "select bucket, wallet, kind, reference, debit, credit, amount from ledger
+    where bucket >= $1 and bucket < $2";
 pub(super) const POSTINGS_OF: &str =
     "select bucket, wallet, kind, reference, debit, credit, amount from ledger
     where bucket = $1 and wallet = $2";
@@ -114,8 +118,13 @@ pub(super) const PENDING_ORDERS: &str =
 pub(super) const PENDING_MOVES: &str =
     "select bucket, id, from_psp, from_account, to_psp, to_account, amount from rail_move where done = 0
     order by bucket, id";
+/// One for each key and reason, however many proofs there are of it.
 pub(super) const CASES: &str =
-    "select wallet, reason from misconduct group by wallet, reason order by min(opened_at_s), wallet, reason";
+    "select wallet, reason from misconduct where bucket >= $1 and bucket < $2 group by wallet, reason";
+/// How many wallets there are, counted up to a number.
+pub(super) const FEW_WALLETS: &str = "select count(*) from (select id from wallet limit $1) few";
+pub(super) const TALLIES: &str =
+    "select bucket, reason, payments, amount from tally where bucket >= $1 and bucket < $2";
 
 pub(super) const NEWEST: &str =
     "select number, issued_at_s, bytes from published where bucket = $1 and kind = $2
@@ -140,17 +149,64 @@ pub(super) const IMAGES: &str = "select bucket, hash, version, listed_at_s, with
 pub(super) const KEPT: &str = "select request, status, body from idempotency where bucket = $1 and key = $2";
 pub(super) const SETTINGS: &str = "select name, value from setting where bucket = $1";
 
-pub(super) const USE_ACTIVATION: &str = "update activation set used = 1 where bucket = $1 and code = $2
-    and psp = $3 and account = $4 and used = 0";
-pub(super) const USE_INDEX: &str =
-    "update issuer set next_index = $1 where bucket = $2 and psp = $3 and alg = $4
-    and next_index < $1";
-pub(super) const SET_BITS: &str =
-    "update record set bits = $1 where bucket = $2 and payer = $3 and payer_seq = $4
-    and id = $5";
-pub(super) const COME_TO_REST: &str =
-    "delete from open_payment where bucket = $1 and payer = $2 and payer_seq = $3 and id = $4";
-pub(super) const MOVED: &str = "update rail_move set done = 1 where bucket = $1 and id = $2";
+/// A change of one row.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// Names it where it waits to be done: stored, and never used again for another one.
+    pub(super) name: &'static str,
+    pub(super) table: &'static Table,
+    pub(super) sql: &'static str,
+    /// Where among the parameters the columns of the key begin.
+    pub(super) key_at: usize,
+}
+
+pub(super) static USE_ACTIVATION: Change = Change {
+    name: "use-activation",
+    table: &table::ACTIVATION,
+    sql: "update activation set used = 1 where bucket = $1 and code = $2
+    and psp = $3 and account = $4 and used = 0",
+    key_at: 0,
+};
+pub(super) static USE_INDEX: Change = Change {
+    name: "use-index",
+    table: &table::ISSUER,
+    sql: "update issuer set next_index = $1 where bucket = $2 and psp = $3 and alg = $4
+    and next_index < $1",
+    key_at: 1,
+};
+pub(super) static SET_BITS: Change = Change {
+    name: "set-bits",
+    table: &table::RECORD,
+    sql: "update record set bits = $1 where bucket = $2 and payer = $3 and payer_seq = $4
+    and id = $5",
+    key_at: 1,
+};
+pub(super) static COME_TO_REST: Change = Change {
+    name: "come-to-rest",
+    table: &table::OPEN_PAYMENT,
+    sql: "delete from open_payment where bucket = $1 and payer = $2 and payer_seq = $3 and id = $4",
+    key_at: 0,
+};
+pub(super) static MOVED: Change = Change {
+    name: "moved",
+    table: &table::RAIL_MOVE,
+    sql: "update rail_move set done = 1 where bucket = $1 and id = $2",
+    key_at: 0,
+};
+pub(super) static DELIVERED: Change = Change {
+    name: "delivered",
+    table: &table::OUTBOX,
+    sql: "delete from outbox where bucket = $1 and number = $2 and place = $3",
+    key_at: 0,
+};
+
+/// All of them.
+pub(super) static CHANGES: [&Change; 6] =
+    [&USE_ACTIVATION, &USE_INDEX, &SET_BITS, &COME_TO_REST, &MOVED, &DELIVERED];
+
+pub(super) const WAITING: &str =
+    "select number, place, writes from outbox where bucket = $1 order by number, place";
+pub(super) const DONE_UP_TO: &str = "select number from delivery where bucket = $1 and home = $2";
 
 /// All of them, with the index that each must use where its rows are among many.
 #[cfg(test)]
@@ -191,13 +247,18 @@ pub(super) const ALL: &[(&str, Option<&str>)] = &[
     (ACTIVATION_OPEN, None),
     (KEPT, None),
     (SETTINGS, None),
-    (USE_ACTIVATION, None),
-    (USE_INDEX, None),
-    (SET_BITS, None),
-    (COME_TO_REST, None),
-    (MOVED, None),
-    // These sort what they find, or group it.
+    (USE_ACTIVATION.sql, None),
+    (USE_INDEX.sql, None),
+    (SET_BITS.sql, None),
+    (COME_TO_REST.sql, None),
+    (MOVED.sql, None),
+    (DELIVERED.sql, None),
     (CASES, None),
+    (TALLIES, None),
+    (FEW_WALLETS, None),
+    (WAITING, None),
+    (DONE_UP_TO, None),
+    // These sort what they find, or group it.
     (REVOCATIONS, None),
     (REVOKED_CERTIFICATES, None),
     (IMAGES, None),

@@ -6,13 +6,13 @@ use counterfoil_wire::{Digest, KeyId};
 
 use super::database::{Database, Write};
 use super::gather::gather;
+use super::snapshot::{At, FEW};
 use super::table::{self, Table};
 use super::value::{Fields, Row, Value};
 use super::{
-    Alike, Asked, Batch, Cursor, Issued, Kept, ListKind, ListedImage, Order, Psp, Published, Revocation,
-    SCHEME, Store, StoreError, queries, rows,
+    Asked, Batch, Cursor, Issued, Kept, ListKind, ListedImage, Order, Psp, Published, Revocation, SCHEME,
+    Snapshot, Store, StoreError, Transactions, outbox, queries, rows,
 };
-use crate::domain::audit::Scan;
 use crate::domain::holding::{Rows, is_move_of};
 use crate::domain::known::{Known, Needs};
 use crate::domain::reason::Reason;
@@ -22,11 +22,14 @@ use crate::domain::wallet::Wallet;
 use crate::domain::{BUCKETS, bucket};
 
 /// The store on the database `D`.
-pub(super) struct SqlStore<D>(pub(super) D);
+pub(super) struct SqlStore<D> {
+    pub(super) db: D,
+    pub(super) transactions: Transactions,
+}
 
 impl<D: Database> SqlStore<D> {
     fn select(&self, query: &'static str, parameters: Vec<Value<'_>>) -> Result<Vec<Row>, StoreError> {
-        Ok(self.0.select_each(query, &[parameters])?.into_iter().map(|(_, row)| row).collect())
+        Ok(self.db.select_each(query, &[parameters])?.into_iter().map(|(_, row)| row).collect())
     }
 
     fn all<T>(
@@ -50,11 +53,12 @@ impl<D: Database> SqlStore<D> {
 
 impl<D: Database> Store for SqlStore<D> {
     fn lock(&mut self) -> Result<(), StoreError> {
-        self.0.lock()
+        self.db.lock()?;
+        outbox::deliver(&mut self.db)
     }
 
     fn unlock(&mut self) -> Result<(), StoreError> {
-        self.0.unlock()
+        self.db.unlock()
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
@@ -63,7 +67,7 @@ impl<D: Database> Store for SqlStore<D> {
         write_answers(batch, &mut writes);
         write_lists(batch, &mut writes);
         write_scheme(batch, &mut writes);
-        let empty = |write: &Write<'_>| matches!(write, Write::Rows(_, rows) | Write::Each(_, _, rows) if rows.is_empty());
+        let empty = |write: &Write<'_>| write.parts().1.is_empty();
         writes.retain(|write| !empty(write));
         // In the order of their keys: neighbours are on one page, and two writers would not wait for each other in a circle.
         for write in &mut writes {
@@ -71,7 +75,10 @@ impl<D: Database> Store for SqlStore<D> {
                 rows.sort_unstable();
             }
         }
-        self.0.write(&writes)
+        match self.transactions {
+            Transactions::Together => self.db.write(&writes),
+            Transactions::ByBucket => outbox::commit(&mut self.db, writes),
+        }
     }
 
     fn wallet(&self, key: &KeyId) -> Result<Option<Wallet>, StoreError> {
@@ -80,7 +87,7 @@ impl<D: Database> Store for SqlStore<D> {
 
     fn wallets(&self, keys: &[KeyId]) -> Result<Vec<Wallet>, StoreError> {
         let asked: Vec<_> = keys.iter().map(|key| vec![Value::bucket(key), key.into()]).collect();
-        self.0.select_each(queries::WALLET, &asked)?.into_iter().map(|(_, row)| rows::wallet(row)).collect()
+        self.db.select_each(queries::WALLET, &asked)?.into_iter().map(|(_, row)| rows::wallet(row)).collect()
     }
 
     fn open_payments(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Record>, StoreError> {
@@ -103,25 +110,14 @@ impl<D: Database> Store for SqlStore<D> {
         Ok(found)
     }
 
-    fn open_by_bits(&self) -> Result<Vec<Alike>, StoreError> {
-        self.all(queries::OPEN_BY_BITS, vec![], |row| {
-            let mut row = Fields::new("open_payment", row);
-            Ok(Alike { bits: row.int()?, count: row.int()?, minor: row.int()?, oldest_s: row.int()? })
-        })
-    }
-
-    fn cases(&self) -> Result<Vec<(KeyId, Reason)>, StoreError> {
-        self.all(queries::CASES, vec![], case)
-    }
-
     fn gather(&self, needs: &[Needs]) -> Result<Known, StoreError> {
-        gather(&self.0, needs)
+        gather(&self.db, needs)
     }
 
     fn answered(&self, asked: &[(KeyId, Digest)]) -> Result<Vec<Asked>, StoreError> {
         let mut told: Vec<Asked> = asked.iter().map(|_| Asked::Stranger).collect();
         let wallets: Vec<_> = asked.iter().map(|(key, _)| vec![Value::bucket(key), key.into()]).collect();
-        for (at, _) in self.0.select_each(queries::WALLET_IS_THERE, &wallets)? {
+        for (at, _) in self.db.select_each(queries::WALLET_IS_THERE, &wallets)? {
             if let Some(told) = told.get_mut(at) {
                 *told = Asked::New;
             }
@@ -130,7 +126,7 @@ impl<D: Database> Store for SqlStore<D> {
             vec![Value::bucket(key), key.0.to_vec().into(), message.0.to_vec().into()]
         };
         let messages: Vec<_> = asked.iter().map(message).collect();
-        for (at, row) in self.0.select_each(queries::ANSWERED, &messages)? {
+        for (at, row) in self.db.select_each(queries::ANSWERED, &messages)? {
             if let Some(told) = told.get_mut(at) {
                 *told = Asked::Answered(Fields::new("statement", row).bytes()?);
             }
@@ -238,7 +234,7 @@ impl<D: Database> Store for SqlStore<D> {
     fn kept(&self, keys: &[Digest]) -> Result<Vec<Option<Kept>>, StoreError> {
         let mut found: Vec<Option<Kept>> = keys.iter().map(|_| None).collect();
         let asked: Vec<_> = keys.iter().map(|key| vec![Value::bucket(&KeyId(key.0)), key.into()]).collect();
-        for (at, row) in self.0.select_each(queries::KEPT, &asked)? {
+        for (at, row) in self.db.select_each(queries::KEPT, &asked)? {
             let mut row = Fields::new("idempotency", row);
             let kept = Kept { request: row.digest()?, status: row.int()?, body: row.text()? };
             if let Some(place) = found.get_mut(at) {
@@ -256,39 +252,9 @@ impl<D: Database> Store for SqlStore<D> {
         Ok(self.all(queries::SETTINGS, vec![SCHEME.into()], pair)?.into_iter().collect())
     }
 
-    fn scan(&mut self) -> Result<Scan, StoreError> {
-        let mut scan = Scan::default();
-        let all = [
-            queries::WALLETS,
-            queries::RECORDS,
-            queries::OPEN_IDS,
-            queries::FORKED_IDS,
-            queries::POSTINGS,
-            queries::PENDING_MOVES,
-            queries::PENDING_ORDERS,
-            queries::CASES,
-        ];
-        self.0.visit(&all, &mut |query, row| {
-            match query {
-                0 => scan.wallets.push(rows::wallet(row)?),
-                1 => scan.records.push(Record { payment: Vec::new(), ..rows::record(row)? }),
-                2 => drop(scan.open.insert(Fields::new("open_payment", row).digest()?)),
-                3 => drop(scan.forked.insert(Fields::new("forked_payment", row).digest()?)),
-                4 => scan.postings.push(rows::posting(row)?),
-                5 => scan.pending_moves.push(rows::rail_move(row)?),
-                6 => scan.pending_orders.push(rows::order(row)?.amount.minor()),
-                _ => scan.cases.push(case(row)?),
-            }
-            Ok(())
-        })?;
-        Ok(scan)
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Ok(Box::new(At { moment: self.db.snapshot()?, few: FEW }))
     }
-}
-
-fn case(row: Row) -> Result<(KeyId, Reason), StoreError> {
-    let mut row = Fields::new("misconduct", row);
-    let key = row.key_id()?;
-    Ok((key, Reason::from_number(row.int()?).ok_or_else(|| row.damaged())?))
 }
 
 fn each<'a, T>(
@@ -307,7 +273,17 @@ fn write_money<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) -> Result<(), 
     writes.push(each(&table::RECORD, new(), rows::put_record));
     writes.push(each(&table::OPEN_PAYMENT, new().filter(|record| record.is_open()), rows::put_open));
     let (mut bits, mut at_rest, mut forked) = (Vec::new(), Vec::new(), Vec::new());
+    let mut tallies: BTreeMap<(u16, Reason), (i64, i64)> = BTreeMap::new();
     for Changed { record, before } in &batch.records {
+        let minor = i64::try_from(record.amount.minor()).unwrap_or(i64::MAX);
+        let mut count = |bits: u16, sign: i64| {
+            let sum = tallies.entry((bucket(&record.payer), bit::reason(bits))).or_default();
+            *sum = (sum.0 + sign, sum.1.saturating_add(sign * minor));
+        };
+        count(record.bits, 1);
+        if let Some(before) = before {
+            count(*before, -1);
+        }
         if let Some(before) = before {
             bits.push([vec![record.bits.into()], rows::place(record)].concat());
             if bit::is_open(*before) && !record.is_open() {
@@ -318,14 +294,19 @@ fn write_money<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) -> Result<(), 
             forked.push(rows::place(record));
         }
     }
-    writes.push(Write::Each(&table::RECORD, queries::SET_BITS, bits));
-    writes.push(Write::Each(&table::OPEN_PAYMENT, queries::COME_TO_REST, at_rest));
+    writes.push(Write::Change(&queries::SET_BITS, bits));
+    writes.push(Write::Change(&queries::COME_TO_REST, at_rest));
     writes.push(Write::Rows(&table::FORKED_PAYMENT, forked));
+    let tallies = tallies.into_iter().filter(|(_, sum)| *sum != (0, 0));
+    let tally = |((bucket, reason), (payments, minor)): ((u16, Reason), (i64, i64))| {
+        vec![bucket.into(), (reason as u8).into(), payments.into(), minor.into()]
+    };
+    writes.push(Write::Rows(&table::TALLY, tallies.map(tally).collect()));
     writes.push(each(&table::LEDGER, &batch.postings, rows::put_posting));
     writes.push(each(&table::RAIL_MOVE, &batch.moves, rows::put_move));
     writes.push(each(&table::FUND_ORDER, &batch.order, rows::put_order));
     for (bucket, id) in &batch.moved {
-        writes.push(Write::One(&table::RAIL_MOVE, queries::MOVED, vec![(*bucket).into(), id.into()]));
+        writes.push(Write::Change(&queries::MOVED, vec![vec![(*bucket).into(), id.into()]]));
     }
     Ok(())
 }
@@ -342,11 +323,11 @@ fn write_lists<'a>(batch: &'a Batch, writes: &mut Vec<Write<'a>>) {
     writes.push(each(&table::REVOCATION, &batch.revocations, rows::put_revocation));
     if let Some((code, psp, account)) = &batch.activation {
         let activation = vec![SCHEME.into(), code.into(), psp.into(), account.into()];
-        writes.push(Write::One(&table::ACTIVATION, queries::USE_ACTIVATION, activation));
+        writes.push(Write::Change(&queries::USE_ACTIVATION, vec![activation]));
     }
     if let Some((psp, algorithm, next)) = &batch.next_index {
         let index = vec![(*next).into(), SCHEME.into(), psp.into(), algorithm.into()];
-        writes.push(Write::One(&table::ISSUER, queries::USE_INDEX, index));
+        writes.push(Write::Change(&queries::USE_INDEX, vec![index]));
     }
 }
 

@@ -1,12 +1,12 @@
 //! The embedded database: one SQLite file, one writer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, TransactionBehavior, params, params_from_iter};
 
 use super::StoreError;
-use super::database::{Database, Write};
+use super::database::{Database, Moment, Write};
 use super::migrations::{MIGRATIONS, Migration, missing};
 use super::value::{Row, Value};
 
@@ -20,6 +20,7 @@ const PREPARED: usize = 128;
 /// A file.
 pub(super) struct Sqlite {
     pub(super) db: Connection,
+    path: PathBuf,
 }
 
 impl Sqlite {
@@ -42,7 +43,7 @@ impl Sqlite {
         db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         db.set_prepared_statement_cache_capacity(PREPARED);
         migrate(&mut db, make, migrations)?;
-        Ok(Self { db })
+        Ok(Self { db, path: path.to_owned() })
     }
 }
 
@@ -114,11 +115,7 @@ impl Database for Sqlite {
         Ok(())
     }
 
-    fn select_each(
-        &self,
-        sql: &'static str,
-        sets: &[Vec<Value<'_>>],
-    ) -> Result<Vec<(usize, Row)>, StoreError> {
+    fn select_each(&self, sql: &str, sets: &[Vec<Value<'_>>]) -> Result<Vec<(usize, Row)>, StoreError> {
         let mut statement = self.db.prepare_cached(sql)?;
         let mut found = Vec::new();
         for (at, set) in sets.iter().enumerate() {
@@ -128,18 +125,6 @@ impl Database for Sqlite {
             })?;
         }
         Ok(found)
-    }
-
-    fn visit(
-        &mut self,
-        queries: &[&'static str],
-        visit: &mut dyn FnMut(usize, Row) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let tx = self.db.transaction()?;
-        for (at, sql) in queries.iter().enumerate() {
-            rows(&mut tx.prepare(sql)?, &[], &mut |row| visit(at, row))?;
-        }
-        Ok(())
     }
 
     fn write(&mut self, writes: &[Write<'_>]) -> Result<(), StoreError> {
@@ -155,17 +140,38 @@ impl Database for Sqlite {
                         table.check(changed, 1)?;
                     }
                 }
-                Write::One(table, sql, parameters) => {
-                    table.all(tx.prepare_cached(sql)?.execute(params_from_iter(parameters))?, 1)?;
-                }
-                Write::Each(table, sql, sets) => {
-                    let mut change = tx.prepare_cached(sql)?;
+                Write::Change(change, sets) => {
+                    let mut statement = tx.prepare_cached(change.sql)?;
                     for set in sets {
-                        table.all(change.execute(params_from_iter(set))?, 1)?;
+                        change.table.all(statement.execute(params_from_iter(set))?, 1)?;
                     }
                 }
             }
         }
         Ok(tx.commit()?)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Moment>, StoreError> {
+        let db = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        // A transaction begins to see when it first reads.
+        db.execute_batch("begin")?;
+        db.query_row("select count(*) from migration", [], |_| Ok(()))?;
+        Ok(Box::new(Snapshot { db }))
+    }
+}
+
+/// A transaction that only reads, on a connection of its own.
+struct Snapshot {
+    db: Connection,
+}
+
+impl Moment for Snapshot {
+    fn visit(
+        &mut self,
+        sql: &str,
+        parameters: &[Value<'_>],
+        show: &mut dyn FnMut(Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        rows(&mut *self.db.prepare_cached(sql)?, parameters, show)
     }
 }

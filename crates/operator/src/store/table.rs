@@ -13,6 +13,10 @@ pub(super) enum Again {
     Stays,
     /// These columns change.
     Changes(&'static [&'static str]),
+    /// These columns grow by what is written.
+    Adds(&'static [&'static str]),
+    /// This column becomes greater, or the batch fails.
+    Rises(&'static str),
 }
 
 /// A table. Its key is the first columns, the bucket before all others.
@@ -43,6 +47,13 @@ impl Table {
         }
     }
 
+    /// The query for the row with a key.
+    pub(super) fn by_key(&self) -> String {
+        let columns = self.columns.iter().take(self.key).enumerate();
+        let key: Vec<String> = columns.map(|(at, (name, _))| format!("{name} = ${}", at + 1)).collect();
+        format!("select bucket from {} where {}", self.name, key.join(" and "))
+    }
+
     /// The statement that writes rows: `values` is what comes after the columns' names.
     pub(super) fn insert(&self, values: &str) -> String {
         let (name, names) = (self.name, self.names());
@@ -56,6 +67,14 @@ impl Table {
                     changes.iter().map(|name| format!("{name} = excluded.{name}")).collect();
                 format!(" on conflict ({key}) do update set {}", set.join(", "))
             }
+            Again::Adds(sums) => {
+                let add = |sum: &&str| format!("{sum} = {name}.{sum} + excluded.{sum}");
+                let set: Vec<String> = sums.iter().map(add).collect();
+                format!(" on conflict ({key}) do update set {}", set.join(", "))
+            }
+            Again::Rises(column) => format!(
+                " on conflict ({key}) do update set {column} = excluded.{column} where {name}.{column} < excluded.{column}"
+            ),
         };
         format!("insert into {name} ({names}) {values}{again}")
     }
@@ -347,9 +366,32 @@ pub(super) static IMAGE: Table = Table {
     again: Again::Changes(&["version", "withdrawn_at_s"]),
 };
 
+/// How many payments there are of each reason, in the bucket of their payers.
+pub(super) static TALLY: Table = Table {
+    name: "tally",
+    columns: &[("bucket", Int), ("reason", Int), ("payments", Int), ("amount", Int)],
+    key: 2,
+    again: Again::Adds(&["payments", "amount"]),
+};
+
+/// What is to be written in other buckets, in the bucket of whoever ordered it.
+pub(super) static OUTBOX: Table = Table {
+    name: "outbox",
+    columns: &[("bucket", Int), ("number", Int), ("place", Int), ("writes", Bytes)],
+    key: 3,
+    again: Again::Fails,
+};
+
+/// Up to which number what an outbox (`home`) had for a bucket was written there.
+pub(super) static DELIVERY: Table = Table {
+    name: "delivery",
+    columns: &[("bucket", Int), ("home", Int), ("number", Int)],
+    key: 2,
+    again: Again::Rises("number"),
+};
+
 /// All of them.
-#[cfg(test)]
-pub(super) static TABLES: [&Table; 18] = [
+pub(super) static TABLES: [&Table; 21] = [
     &SETTING,
     &PSP,
     &ISSUER,
@@ -368,4 +410,7 @@ pub(super) static TABLES: [&Table; 18] = [
     &IDEMPOTENCY,
     &ACTIVATION,
     &IMAGE,
+    &TALLY,
+    &OUTBOX,
+    &DELIVERY,
 ];

@@ -6,6 +6,7 @@ use counterfoil_wire::{Amount, Digest, KeyId};
 
 use super::StoreError;
 use crate::domain::bucket;
+use crate::domain::reason::Reason;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +165,10 @@ impl Fields {
     pub(super) fn amount(&mut self) -> Result<Amount, StoreError> {
         let minor = self.int()?;
         Amount::new(minor).ok_or_else(|| self.damaged())
+    }
+
+    pub(super) fn reason(&mut self) -> Result<Reason, StoreError> {
+        Reason::from_number(self.int()?).ok_or_else(|| self.damaged())
     }
 
     pub(super) fn text(&mut self) -> Result<String, StoreError> {

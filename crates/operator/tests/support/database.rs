@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use counterfoil_operator::store::Location;
+use counterfoil_operator::store::{Location, Transactions};
 use counterfoil_scratch_postgres::{Durability, Server};
 use postgres::{Client, NoTls};
 
@@ -113,6 +113,12 @@ impl Database {
         }
         other
     }
+}
+
+/// How the operator writes: `COUNTERFOIL_TEST_TRANSACTIONS` names another way than the usual one.
+pub fn transactions() -> Transactions {
+    let named = std::env::var("COUNTERFOIL_TEST_TRANSACTIONS");
+    named.map_or(Transactions::default(), |name| name.parse().unwrap())
 }
 
 impl Drop for Schema {

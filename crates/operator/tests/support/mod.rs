@@ -24,7 +24,7 @@ use counterfoil_wire::element::{CounterKind, ElementStatement};
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId, Nonce, Reference, Wire};
 
-use database::{Database, Schema};
+use database::{Database, Schema, transactions};
 
 pub const START_S: u32 = 1_800_000_000;
 
@@ -56,7 +56,9 @@ impl World {
         let mut options = InitOptions::sandbox(START_S);
         change(&mut options);
         let database = Database::new(&path);
-        init(Place { dir: path.clone(), database: database.location() }, options).unwrap();
+        let place =
+            Place { database: database.location(), transactions: Some(transactions()), ..Place::from(&path) };
+        init(place, options).unwrap();
         let clock = Arc::new(AtomicU32::new(START_S));
         let service = open(&path, &clock);
         Self { service, clock, path, _rows: Schema(database.clone()), database, _dir: dir }
@@ -73,7 +75,7 @@ impl World {
     /// The operator's rows, for whoever writes them without the operator.
     pub fn store(&self) -> Box<dyn store::Store> {
         let file = store::Location::Sqlite(self.path.join("operator.db"));
-        store::open(&self.database.location().unwrap_or(file)).unwrap()
+        store::open(&self.database.location().unwrap_or(file), transactions()).unwrap()
     }
 
     /// As after kill -9: everything in memory is gone.

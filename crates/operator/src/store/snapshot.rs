@@ -1,0 +1,132 @@
+//! One moment of the store, read bucket by bucket.
+
+use std::collections::BTreeMap;
+
+use counterfoil_wire::KeyId;
+
+use super::database::Moment;
+use super::value::{Fields, Row, Value};
+use super::{Alike, Snapshot, StoreError, queries, rows};
+use crate::domain::BUCKETS;
+use crate::domain::audit::{Entry, Rows};
+use crate::domain::reason::Reason;
+use crate::domain::record::Record;
+
+/// A moment of any database.
+pub(super) struct At {
+    pub(super) moment: Box<dyn Moment>,
+    /// With so few wallets or fewer, all buckets are looked at as one: an audit keeps a few numbers of each wallet of a bucket, and
+    /// asks for each bucket anew.
+    pub(super) few: u16,
+}
+
+impl At {
+    fn count(&mut self, sql: &str, parameters: &[Value<'_>]) -> Result<i64, StoreError> {
+        let mut count = 0;
+        self.moment.visit(sql, parameters, &mut |row| {
+            count = Fields::new("wallet", row).int()?;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    fn each(
+        &mut self,
+        sql: &str,
+        parameters: &[Value<'_>],
+        show: &mut dyn FnMut(Entry),
+        read: impl Fn(Row) -> Result<Entry, StoreError>,
+    ) -> Result<(), StoreError> {
+        self.moment.visit(sql, parameters, &mut |row| {
+            show(read(row)?);
+            Ok(())
+        })
+    }
+}
+
+/// What [`At::few`] is.
+pub(super) const FEW: u16 = 10_000;
+
+impl Rows for At {
+    type Error = StoreError;
+
+    fn visit(&mut self, show: &mut dyn FnMut(Entry)) -> Result<(), StoreError> {
+        let few = self.count(queries::FEW_WALLETS, &[self.few.saturating_add(1).into()])? <= self.few.into();
+        let step = if few { BUCKETS } else { 1 };
+        for first in (0..BUCKETS).step_by(step.into()) {
+            let buckets = [first.into(), first.saturating_add(step).into()];
+            self.each(queries::CASES, &buckets, show, |row| {
+                case(row).map(|(key, reason)| Entry::Case(key, reason))
+            })?;
+            self.each(queries::WALLETS, &buckets, show, |row| {
+                rows::wallet(row).map(Box::new).map(Entry::Wallet)
+            })?;
+            self.each(queries::POSTINGS, &buckets, show, |row| rows::posting(row).map(Entry::Posting))?;
+            self.each(queries::RECORDS, &buckets, show, |row| {
+                Ok(Entry::Payment(Record { payment: Vec::new(), ..rows::record(row)? }))
+            })?;
+            self.each(queries::OPEN_IDS, &buckets, show, |row| {
+                let mut row = Fields::new("open_payment", row);
+                Ok(Entry::Open(row.key_id()?, row.digest()?))
+            })?;
+            self.each(queries::FORKED_IDS, &buckets, show, |row| {
+                let mut row = Fields::new("forked_payment", row);
+                Ok(Entry::InConflict(row.key_id()?, row.digest()?))
+            })?;
+            self.each(queries::TALLIES, &buckets, show, |row| {
+                let (bucket, reason, payments, minor) = tally(row)?;
+                Ok(Entry::Tally(bucket, reason, payments, minor))
+            })?;
+            show(Entry::EndOfBucket);
+        }
+        self.each(queries::PENDING_MOVES, &[], show, |row| rows::rail_move(row).map(Entry::Transfer))?;
+        self.each(queries::PENDING_ORDERS, &[], show, |row| Ok(Entry::Order(rows::order(row)?.amount)))
+    }
+}
+
+impl Snapshot for At {
+    fn open_by_bits(&mut self) -> Result<Vec<Alike>, StoreError> {
+        let mut found = Vec::new();
+        self.moment.visit(queries::OPEN_BY_BITS, &[], &mut |row| {
+            let mut row = Fields::new("open_payment", row);
+            found.push(Alike {
+                bits: row.int()?,
+                count: row.int()?,
+                minor: row.int()?,
+                oldest_s: row.int()?,
+            });
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn tallies(&mut self) -> Result<BTreeMap<Reason, (u64, i128)>, StoreError> {
+        let mut sums: BTreeMap<Reason, (u64, i128)> = BTreeMap::new();
+        self.moment.visit(queries::TALLIES, &[0u16.into(), BUCKETS.into()], &mut |row| {
+            let (_, reason, payments, minor) = tally(row)?;
+            let sum = sums.entry(reason).or_default();
+            *sum = (sum.0.saturating_add(payments), sum.1 + minor);
+            Ok(())
+        })?;
+        Ok(sums)
+    }
+
+    fn cases(&mut self) -> Result<BTreeMap<Reason, u64>, StoreError> {
+        let mut keys: BTreeMap<Reason, u64> = BTreeMap::new();
+        self.moment.visit(queries::CASES, &[0u16.into(), BUCKETS.into()], &mut |row| {
+            *keys.entry(case(row)?.1).or_default() += 1;
+            Ok(())
+        })?;
+        Ok(keys)
+    }
+}
+
+fn case(row: Row) -> Result<(KeyId, Reason), StoreError> {
+    let mut row = Fields::new("misconduct", row);
+    Ok((row.key_id()?, row.reason()?))
+}
+
+fn tally(row: Row) -> Result<(u16, Reason, u64, i128), StoreError> {
+    let mut row = Fields::new("tally", row);
+    Ok((row.int()?, row.reason()?, row.int()?, i128::from(row.int::<i64>()?)))
+}
