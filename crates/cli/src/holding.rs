@@ -1,20 +1,17 @@
 //! What one wallet holds, as the operator adds it up.
 
 use counterfoil_operator::Holding;
-use counterfoil_wallet::amounts::{currency_code, decimals};
+use counterfoil_wallet::amounts::currency_code;
 use counterfoil_wire::Currency;
 use serde_json::json;
 
-use crate::operator::signed;
+use crate::operator::amount_of;
 use crate::output::{Answer, Output, table};
 use crate::time::utc;
 
 /// The sum of one wallet as a table, with what is still to come.
 pub(crate) fn tell(holding: &Holding, currency: Option<Currency>, output: &Output) -> anyhow::Result<Answer> {
-    let amount = |minor: i128| match currency {
-        Some(currency) => format!("{} {}", signed(minor, decimals(currency)), currency_code(currency)),
-        None => format!("{minor} minor units"),
-    };
+    let amount = amount_of(currency);
     let mut answer = Answer::default();
     let Holding { key_id, psp, account, grade, .. } = holding;
     answer.line(format!("wallet {key_id}"));

@@ -4,6 +4,7 @@
 mod admission;
 mod attack;
 mod bench;
+mod cases;
 mod demo;
 mod describe;
 mod fields;

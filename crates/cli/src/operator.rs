@@ -13,6 +13,7 @@ use counterfoil_wire::{Code, Currency, KeyId, PublicKey};
 use serde_json::json;
 
 use crate::admission::{self, AdmissionCommand};
+use crate::cases::{self, CaseArgs, CasesArgs};
 use crate::holding;
 use crate::output::{Answer, Output, REFUSED, Usage, table};
 use crate::place::PlaceArgs;
@@ -98,6 +99,10 @@ enum OperatorCommand {
     },
     /// Show what is open in the reconciliation: with whom, since when, and who acts until when
     Report(ReportArgs),
+    /// List the keys that misbehaved, or seem to have
+    Cases(CasesArgs),
+    /// Show one of them: what proves it, since which revocation list it is known, and where the value went
+    Case(CaseArgs),
     #[command(flatten)]
     Admission(AdmissionCommand),
     /// Show what a wallet holds, how that adds up, and what is still awaited
@@ -183,6 +188,8 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
             Ok(output.answer(&answer))
         }
         OperatorCommand::Report(args) => report::run(args, output),
+        OperatorCommand::Cases(args) => cases::list(args, output),
+        OperatorCommand::Case(args) => cases::one(args, output),
         OperatorCommand::Admission(command) => admission::run(command, output),
         OperatorCommand::CloseWallet { place, key } => {
             let closed = of_wallet(place, key, |service, id| service.close_wallet(None, id))?;
@@ -196,7 +203,7 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
 }
 
 /// Does something about the wallet with the key that was typed.
-fn of_wallet<T>(
+pub(crate) fn of_wallet<T>(
     place: &PlaceArgs,
     key: &str,
     run: impl Fn(&Service, &KeyId) -> Result<T, Refusal>,
@@ -226,10 +233,7 @@ pub(crate) fn currency_of(place: &PlaceArgs) -> Option<Currency> {
 }
 
 fn tell_audit(report: &AuditReport, currency: Option<Currency>, output: &Output) -> Result<u8> {
-    let amount = |minor: i128| match currency {
-        Some(currency) => format!("{} {}", signed(minor, decimals(currency)), currency_code(currency)),
-        None => format!("{minor} minor units"),
-    };
+    let amount = amount_of(currency);
     let row = |name: &str, minor: i128| vec![name.to_owned(), amount(minor)];
     let mut answer = Answer::default();
     answer.line(if report.sound {
@@ -288,6 +292,14 @@ fn tell_audit(report: &AuditReport, currency: Option<Currency>, output: &Output)
     answer.set("currency", json!(currency.map(currency_code)));
     answer.exit = if report.sound { 0 } else { REFUSED };
     Ok(output.answer(&answer))
+}
+
+/// Tells a sum of the books in major units, as far as the currency is known.
+pub(crate) fn amount_of(currency: Option<Currency>) -> impl Fn(i128) -> String {
+    move |minor| match currency {
+        Some(currency) => format!("{} {}", signed(minor, decimals(currency)), currency_code(currency)),
+        None => format!("{minor} minor units"),
+    }
 }
 
 /// A sum of the books in major units. Unlike a wallet's amounts it can be below zero.

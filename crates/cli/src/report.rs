@@ -5,11 +5,10 @@ use clap::{Args, ValueEnum};
 use counterfoil_operator::Reason;
 use counterfoil_operator::domain::item::Item;
 use counterfoil_operator::service::report::{Asking, PAGE_MAX, Summary};
-use counterfoil_wallet::amounts::{currency_code, decimals};
 use counterfoil_wire::Currency;
 use serde_json::json;
 
-use crate::operator::{currency_of, signed};
+use crate::operator::{amount_of, currency_of};
 use crate::output::{Answer, Output, Usage, table};
 use crate::place::PlaceArgs;
 use crate::time::utc;
@@ -46,12 +45,7 @@ enum Format {
 }
 
 pub(crate) fn run(args: &ReportArgs, output: &Output) -> Result<u8> {
-    let reason = match &args.reason {
-        None => None,
-        Some(name) => Some(
-            Reason::ALL.iter().copied().find(|reason| reason.name() == name).ok_or_else(|| unknown(name))?,
-        ),
-    };
+    let reason = args.reason.as_deref().map(reason_named).transpose()?;
     let mut asking = Asking {
         psp: args.psp.clone(),
         reason,
@@ -82,20 +76,22 @@ pub(crate) fn run(args: &ReportArgs, output: &Output) -> Result<u8> {
     Ok(output.answer(&answer))
 }
 
-fn unknown(name: &str) -> Usage {
-    let names: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
-    Usage(format!("no reason is called {name}; choose one of {}", names.join(", ")))
+/// The reason with this name.
+pub(crate) fn reason_named(name: &str) -> Result<Reason, Usage> {
+    Reason::ALL.iter().copied().find(|reason| reason.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        Usage(format!("no reason is called {name}; choose one of {}", names.join(", ")))
+    })
 }
 
-fn word(value: &impl serde::Serialize) -> String {
+/// The word that JSON has for a value.
+pub(crate) fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn tell(answer: &mut Answer, summary: &Summary, items: &[Item], more: bool, currency: Option<Currency>) {
-    let amount = |minor: u64| match currency {
-        Some(currency) => format!("{} {}", signed(minor.into(), decimals(currency)), currency_code(currency)),
-        None => format!("{minor} minor units"),
-    };
+    let sum = amount_of(currency);
+    let amount = |minor: u64| sum(minor.into());
     if summary.open.is_empty() {
         answer.line("nothing is open: every payment that is known has come to rest");
     } else {

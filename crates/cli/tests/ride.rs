@@ -186,3 +186,28 @@ fn the_same_answer_is_written_again_whatever_rides_along_by_then() {
         .exits(1)
         .says("holds something else");
 }
+
+#[test]
+fn the_operator_shows_the_case_with_a_proof_that_inspect_judges_and_where_the_value_went() {
+    let world = world_with_a_thief();
+    world.online("operator cases --dir op").ok().says("nobody is accused of anything");
+    for home in ["ben", "carl"] {
+        world.online(&format!("wallet --home {home} sync")).ok();
+    }
+    world.online("operator cases --dir op").ok().says("forked").says("revoked").says("20.00 EUR");
+    let cases = world.online("operator cases --dir op --reason forked --psp alpha --json").ok().json();
+    let key = cases["cases"][0]["key_id"].as_str().unwrap().to_owned();
+    world.online("operator cases --dir op --psp beta").ok().says("nobody is accused of anything");
+    let told = world.online(&format!("operator case {key} --dir op --evidence shown")).ok();
+    told.says("alpha bears the loss of 20.00 EUR").says("on the lists from number").says("ben at alpha");
+    let proof = "shown/1-forked-proof.cbor";
+    let judged = "--operator-root op/operator-root.cbor --trust-list g.cbor --json";
+    let judged = world.offline(&format!("inspect {proof} {judged}")).ok().json();
+    assert_eq!((&judged["kind"], &judged["verifies"]), (&json!("proof"), &json!("proven: fork")));
+    // Over no other file; and of a key that nobody accuses nothing is shown.
+    world.online(&format!("operator case {key} --dir op --evidence shown")).exits(2).says("is there already");
+    let anna = world.show("anna")["key"].as_str().unwrap().to_owned();
+    world.online(&format!("operator case {anna} --dir op")).exits(1).says("error 622");
+    world.online("operator case xyz --dir op").exits(2).says("64 or 66 hexadecimal digits");
+    world.online(&format!("operator case {key} --dir op --hops 9")).exits(2);
+}

@@ -180,6 +180,7 @@ codes! {
     EvidenceInvalid = 619, Caller, "the evidence about the element does not hold, or says something else than the enrolment; nothing was enrolled", "enrol from a genuine device, or under a lower grade";
     Busy = 620, Operator, "the operator has as much to do as it can take; nothing of this request was done", "ask again after the time that Retry-After names";
     OperatorUnauthorised = 621, Caller, "the operator's credentials do not hold", "use the operator's token";
+    CaseUnknown = 622, Caller, "nothing is known against that key", "look the key up in the list of cases";
 }
 
 /// An error with its number.

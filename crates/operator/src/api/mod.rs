@@ -1,5 +1,6 @@
 //! The operator over HTTP. Messages and certificates in JSON are hexadecimal; every error is a problem document.
 
+mod cases;
 mod layers;
 mod lists;
 mod problem;
@@ -122,6 +123,9 @@ pub fn router(service: Service) -> Router {
         .routes(routes!(reconciliation::summary))
         .routes(routes!(reconciliation::items))
         .routes(routes!(reconciliation::items_of_psp))
+        .routes(routes!(cases::list))
+        .routes(routes!(cases::list_of_psp))
+        .routes(routes!(cases::file))
         .routes(routes!(psp::activate))
         .routes(routes!(psp::unblock))
         .routes(routes!(psp::lift))

@@ -81,7 +81,7 @@ fn status(code: Code) -> u16 {
         Code::IdempotencyMissing => 400,
         Code::PspUnauthorised | Code::OperatorUnauthorised => 401,
         Code::ActivationRefused | Code::EnrolmentMismatch | Code::KeyRevoked => 403,
-        Code::UnknownPsp | Code::UnknownWallet => 404,
+        Code::UnknownPsp | Code::UnknownWallet | Code::CaseUnknown => 404,
         Code::KeyEnrolled | Code::WalletClosed => 409,
         Code::TooLong => 413,
         Code::Busy => 429,

@@ -14,6 +14,7 @@
 //! | [`settle`] | the answer: resolutions, ceilings, standing |
 //! | [`item`] | what is open, with whom, since when and until when |
 //! | [`reason`] | one reason and one owner for every item |
+//! | [`trace`] | where counterfeit value went |
 //! | [`audit`] | whether all of it adds up |
 
 pub mod audit;
@@ -28,6 +29,7 @@ pub mod reason;
 pub mod reconcile;
 pub mod record;
 pub mod settle;
+pub mod trace;
 pub mod wallet;
 
 use counterfoil_wire::KeyId;

@@ -1,6 +1,7 @@
 //! The operator's operations: each takes what a caller sent, decides through [`domain`](crate::domain), and writes once.
 
 mod attestation;
+pub mod cases;
 mod closing;
 mod enrol;
 mod fund;

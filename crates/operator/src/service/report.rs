@@ -105,7 +105,7 @@ impl Service {
     pub fn summary(&self) -> Result<Summary, Refusal> {
         let (open, payments, cases) = self.at_this_moment(
             || Ok(()),
-            |rows, ()| Ok((rows.open_by_bits()?, rows.tallies()?, rows.cases()?)),
+            |rows, ()| Ok((rows.open_by_bits()?, rows.tallies()?, rows.accused()?)),
         )?;
         let mut by_reason: BTreeMap<Reason, OpenOf> = BTreeMap::new();
         for alike in open {

@@ -44,6 +44,7 @@ use crate::domain::ledger::Posting;
 use crate::domain::reason::Reason;
 use crate::domain::reconcile::{Case, Move};
 use crate::domain::record::{Changed, Record};
+use crate::domain::trace::Flows;
 use crate::domain::wallet::Wallet;
 
 pub use location::Location;
@@ -350,6 +351,28 @@ pub struct Alike {
     pub oldest_s: u32,
 }
 
+/// A place among the cases, which are in the order of bucket, key and reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CaseCursor {
+    /// The key.
+    pub key: KeyId,
+    /// What it is accused of.
+    pub reason: Reason,
+}
+
+/// What a key is accused of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CaseRow {
+    /// The key.
+    pub key: KeyId,
+    /// What for.
+    pub reason: Reason,
+    /// Pieces of evidence.
+    pub count: u64,
+    /// When the first of them came, seconds since 1970.
+    pub opened_at_s: u32,
+}
+
 /// A PSP as the operator knows it.
 #[derive(Debug, Clone)]
 pub struct Psp {
@@ -403,6 +426,9 @@ pub trait Store: Send {
 
     /// Open payments after a place, without those that both journals have and that nothing is wrong with, and without evidence.
     fn open_payments(&self, after: Option<Cursor>, limit: usize) -> Result<Vec<Record>, StoreError>;
+
+    /// Cases after a place.
+    fn cases(&self, after: Option<CaseCursor>, limit: usize) -> Result<Vec<CaseRow>, StoreError>;
 
     /// The rows that statements need.
     fn gather(&self, needs: &[Needs]) -> Result<Known, StoreError>;
@@ -483,5 +509,23 @@ pub trait Snapshot: AuditRows<Error = StoreError> + Send {
     fn tallies(&mut self) -> Result<BTreeMap<Reason, (u64, i128)>, StoreError>;
 
     /// How many keys there are in cases of each reason.
-    fn cases(&mut self) -> Result<BTreeMap<Reason, u64>, StoreError>;
+    fn accused(&mut self) -> Result<BTreeMap<Reason, u64>, StoreError>;
+
+    /// One wallet.
+    fn wallet(&mut self, key: &KeyId) -> Result<Option<Wallet>, StoreError>;
+
+    /// What a key is accused of, when, and by what.
+    fn evidence(&mut self, key: &KeyId, limit: usize) -> Result<Vec<(Reason, u32, Vec<u8>)>, StoreError>;
+
+    /// Payments of a payer that are in conflict with another one, without evidence.
+    fn disputed(&mut self, payer: &KeyId, limit: usize) -> Result<Vec<Record>, StoreError>;
+
+    /// What went to others by those of them that were taken.
+    fn disputed_flows(&mut self, payer: &KeyId) -> Result<Flows, StoreError>;
+
+    /// What ever went through a wallet.
+    fn flows(&mut self, key: &KeyId) -> Result<Flows, StoreError>;
+
+    /// The first revocation list that has a key, and when the key was revoked, seconds since 1970.
+    fn listed(&mut self, key: &KeyId) -> Result<Option<(u32, u32)>, StoreError>;
 }

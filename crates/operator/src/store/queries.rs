@@ -121,6 +121,25 @@ pub(super) const PENDING_MOVES: &str =
 /// One for each key and reason, however many proofs there are of it.
 pub(super) const CASES: &str =
     "select wallet, reason from misconduct where bucket >= $1 and bucket < $2 group by wallet, reason";
+pub(super) const CASE_LIST: &str =
+    "select wallet, reason, count(*), min(opened_at_s) from misconduct
+    where bucket = $1 and (wallet, reason) > ($2, $3) group by wallet, reason order by wallet, reason limit $4";
+pub(super) const EVIDENCE: &str = "select reason, opened_at_s, evidence from misconduct
+    where bucket = $1 and wallet = $2 order by reason, digest limit $3";
+pub(super) const DISPUTED: &str = listed!(
+    "forked_payment",
+    "where list.bucket = $1 and list.payer = $2 order by list.payer_seq, list.id limit $3"
+);
+/// 2080 is `CREDITED | REVERSED`, 32 `CREDITED`.
+pub(super) const PASSED_ON: &str = "select payee, cast(sum(amount) as bigint), count(*) from record
+    where bucket = $1 and payer = $2 and bits & 2080 = 32 group by payee order by payee limit $3";
+pub(super) const DISPUTED_PASSED_ON: &str = "select record.payee, cast(sum(amount) as bigint), count(*)
+    from forked_payment list join record on record.bucket = list.bucket and record.payer = list.payer
+    and record.payer_seq = list.payer_seq and record.id = list.id
+    where list.bucket = $1 and list.payer = $2 and bits & 2080 = 32 group by record.payee order by record.payee limit $3";
+pub(super) const MOVED_BY_KIND: &str = "select kind, cast(sum(amount) as bigint) from ledger
+    where bucket = $1 and wallet = $2 group by kind";
+pub(super) const LISTED: &str = "select since_no, at_s from revocation where bucket = $1 and wallet = $2";
 /// How many wallets there are, counted up to a number.
 pub(super) const FEW_WALLETS: &str = "select count(*) from (select id from wallet limit $1) few";
 pub(super) const TALLIES: &str =
@@ -258,7 +277,14 @@ pub(super) const ALL: &[(&str, Option<&str>)] = &[
     (FEW_WALLETS, None),
     (WAITING, None),
     (DONE_UP_TO, None),
+    (EVIDENCE, None),
+    (DISPUTED, None),
+    (LISTED, None),
     // These sort what they find, or group it.
+    (CASE_LIST, None),
+    (PASSED_ON, None),
+    (DISPUTED_PASSED_ON, None),
+    (MOVED_BY_KIND, None),
     (REVOCATIONS, None),
     (REVOKED_CERTIFICATES, None),
     (IMAGES, None),

@@ -9,8 +9,11 @@ use super::value::{Fields, Row, Value};
 use super::{Alike, Snapshot, StoreError, queries, rows};
 use crate::domain::BUCKETS;
 use crate::domain::audit::{Entry, Rows};
+use crate::domain::ledger::Kind;
 use crate::domain::reason::Reason;
 use crate::domain::record::Record;
+use crate::domain::trace::Flows;
+use crate::domain::wallet::Wallet;
 
 /// A moment of any database.
 pub(super) struct At {
@@ -28,6 +31,31 @@ impl At {
             Ok(())
         })?;
         Ok(count)
+    }
+
+    fn all<T>(
+        &mut self,
+        sql: &str,
+        parameters: &[Value<'_>],
+        read: impl Fn(Row) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        self.moment.visit(sql, parameters, &mut |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// What others have of a wallet, and nothing else.
+    fn passed_on(&mut self, sql: &str, payer: &KeyId) -> Result<Flows, StoreError> {
+        let mut passed_on = self.all(sql, &up_to(payer, PAYEES_MAX + 1), |row| {
+            let mut row = Fields::new("record", row);
+            Ok((row.key_id()?, row.int()?, row.int()?))
+        })?;
+        let whole = passed_on.len() <= PAYEES_MAX;
+        passed_on.truncate(PAYEES_MAX);
+        Ok(Flows { passed_on, whole, ..Flows::default() })
     }
 
     fn each(
@@ -86,18 +114,10 @@ impl Rows for At {
 
 impl Snapshot for At {
     fn open_by_bits(&mut self) -> Result<Vec<Alike>, StoreError> {
-        let mut found = Vec::new();
-        self.moment.visit(queries::OPEN_BY_BITS, &[], &mut |row| {
+        self.all(queries::OPEN_BY_BITS, &[], |row| {
             let mut row = Fields::new("open_payment", row);
-            found.push(Alike {
-                bits: row.int()?,
-                count: row.int()?,
-                minor: row.int()?,
-                oldest_s: row.int()?,
-            });
-            Ok(())
-        })?;
-        Ok(found)
+            Ok(Alike { bits: row.int()?, count: row.int()?, minor: row.int()?, oldest_s: row.int()? })
+        })
     }
 
     fn tallies(&mut self) -> Result<BTreeMap<Reason, (u64, i128)>, StoreError> {
@@ -111,7 +131,7 @@ impl Snapshot for At {
         Ok(sums)
     }
 
-    fn cases(&mut self) -> Result<BTreeMap<Reason, u64>, StoreError> {
+    fn accused(&mut self) -> Result<BTreeMap<Reason, u64>, StoreError> {
         let mut keys: BTreeMap<Reason, u64> = BTreeMap::new();
         self.moment.visit(queries::CASES, &[0u16.into(), BUCKETS.into()], &mut |row| {
             *keys.entry(case(row)?.1).or_default() += 1;
@@ -119,6 +139,67 @@ impl Snapshot for At {
         })?;
         Ok(keys)
     }
+
+    fn wallet(&mut self, key: &KeyId) -> Result<Option<Wallet>, StoreError> {
+        Ok(self.all(queries::WALLET, &own(key), rows::wallet)?.pop())
+    }
+
+    fn evidence(&mut self, key: &KeyId, limit: usize) -> Result<Vec<(Reason, u32, Vec<u8>)>, StoreError> {
+        self.all(queries::EVIDENCE, &up_to(key, limit), |row| {
+            let mut row = Fields::new("misconduct", row);
+            Ok((row.reason()?, row.int()?, row.bytes()?))
+        })
+    }
+
+    fn disputed(&mut self, payer: &KeyId, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let bare = |row| Ok(Record { payment: Vec::new(), ..rows::record(row)? });
+        self.all(queries::DISPUTED, &up_to(payer, limit), bare)
+    }
+
+    fn disputed_flows(&mut self, payer: &KeyId) -> Result<Flows, StoreError> {
+        self.passed_on(queries::DISPUTED_PASSED_ON, payer)
+    }
+
+    fn flows(&mut self, key: &KeyId) -> Result<Flows, StoreError> {
+        let moved = self.all(queries::MOVED_BY_KIND, &own(key), |row| {
+            let mut row = Fields::new("ledger", row);
+            let kind = Kind::from_number(row.int()?).ok_or_else(|| row.damaged())?;
+            Ok((kind, row.int::<u64>()?))
+        })?;
+        let of = |wanted: &[Kind]| -> u64 {
+            moved.iter().filter(|(kind, _)| wanted.contains(kind)).map(|(_, minor)| *minor).sum()
+        };
+        let passed_on = self.passed_on(queries::PASSED_ON, key)?;
+        let taken: u64 = passed_on.passed_on.iter().map(|(_, minor, _)| *minor).sum();
+        let sent = of(&[Kind::Send]).saturating_sub(of(&[Kind::Return]));
+        // Of what was sent to payees that are not named here, nobody knows whether it arrived.
+        let in_flight = if passed_on.whole { sent.saturating_sub(taken) } else { 0 };
+        Ok(Flows {
+            received: of(&[Kind::Fund, Kind::Receive]).saturating_sub(of(&[Kind::Reverse])),
+            in_flight,
+            cashed_out: of(&[Kind::Defund, Kind::PayOut, Kind::CloseOut]),
+            ..passed_on
+        })
+    }
+
+    fn listed(&mut self, key: &KeyId) -> Result<Option<(u32, u32)>, StoreError> {
+        let found = self.all(queries::LISTED, &own(key), |row| {
+            let mut row = Fields::new("revocation", row);
+            Ok((row.int()?, row.int()?))
+        });
+        Ok(found?.pop())
+    }
+}
+
+/// Payees of one wallet that a trace follows.
+const PAYEES_MAX: usize = 1_000;
+
+fn own(key: &KeyId) -> [Value<'_>; 2] {
+    [Value::bucket(key), key.into()]
+}
+
+fn up_to(key: &KeyId, limit: usize) -> [Value<'_>; 3] {
+    [Value::bucket(key), key.into(), Value::count(u64::try_from(limit).unwrap_or(u64::MAX))]
 }
 
 fn case(row: Row) -> Result<(KeyId, Reason), StoreError> {

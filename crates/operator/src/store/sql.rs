@@ -10,8 +10,8 @@ use super::snapshot::{At, FEW};
 use super::table::{self, Table};
 use super::value::{Fields, Row, Value};
 use super::{
-    Asked, Batch, Cursor, Issued, Kept, ListKind, ListedImage, Order, Psp, Published, Revocation, SCHEME,
-    Snapshot, Store, StoreError, Transactions, outbox, queries, rows,
+    Asked, Batch, CaseCursor, CaseRow, Cursor, Issued, Kept, ListKind, ListedImage, Order, Psp, Published,
+    Revocation, SCHEME, Snapshot, Store, StoreError, Transactions, outbox, queries, rows,
 };
 use crate::domain::holding::{Rows, is_move_of};
 use crate::domain::known::{Known, Needs};
@@ -106,6 +106,30 @@ impl<D: Database> Store for SqlStore<D> {
             for record in self.all(queries::OPEN_PAYMENTS, page, rows::record)? {
                 found.push(Record { payment: Vec::new(), ..record });
             }
+        }
+        Ok(found)
+    }
+
+    fn cases(&self, after: Option<CaseCursor>, limit: usize) -> Result<Vec<CaseRow>, StoreError> {
+        let mut found: Vec<CaseRow> = Vec::new();
+        let mut place = after.map_or((Vec::new(), 0), |after| (after.key.0.to_vec(), after.reason as u8));
+        for bucket in after.map_or(0, |after| bucket(&after.key))..BUCKETS {
+            let more = limit.saturating_sub(found.len());
+            if more == 0 {
+                break;
+            }
+            let (key, reason) = std::mem::take(&mut place);
+            let more = Value::count(u64::try_from(more).unwrap_or(u64::MAX));
+            let page = vec![bucket.into(), key.into(), reason.into(), more];
+            found.extend(self.all(queries::CASE_LIST, page, |row| {
+                let mut row = Fields::new("misconduct", row);
+                Ok(CaseRow {
+                    key: row.key_id()?,
+                    reason: row.reason()?,
+                    count: row.int()?,
+                    opened_at_s: row.int()?,
+                })
+            })?);
         }
         Ok(found)
     }

@@ -30,6 +30,7 @@ fn file() -> (tempfile::TempDir, std::path::PathBuf) {
 fn numbers_in_queries_and_indexes_are_those_of_the_bits() {
     assert_eq!(bit::CREDITED | bit::RETURNED, 96);
     assert_eq!(bit::PAYER | bit::CREDITED | bit::RETURNED, 97);
+    assert_eq!((bit::CREDITED, bit::CREDITED | bit::REVERSED), (32, 2080));
     assert_eq!(super::OrderState::Pending as u8, 1);
 }
 
