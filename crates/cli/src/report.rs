@@ -110,10 +110,10 @@ fn tell(answer: &mut Answer, summary: &Summary, items: &[Item], more: bool, curr
     }
     let known: Vec<_> = summary.payments.iter().filter(|known| known.count > 0).collect();
     if !known.is_empty() {
-        let mut rows = vec![["all payments", "count", "amount", "who acts"].map(str::to_owned).to_vec()];
+        let mut rows = vec![["all payments", "count", "amount"].map(str::to_owned).to_vec()];
         rows.extend(known.iter().map(|known| {
             let reason = known.reason.name().to_owned();
-            vec![reason, known.count.to_string(), amount(known.amount), word(&known.owner)]
+            vec![reason, known.count.to_string(), amount(known.amount)]
         }));
         answer.line("");
         answer.lines.extend(table(&rows, &[1, 2]));
