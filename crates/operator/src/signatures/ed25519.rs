@@ -33,7 +33,7 @@ const FEW: usize = 32;
 
 /// Which of `checks` hold, all of them under Ed25519 keys.
 pub(super) fn hold(checks: &[&Check]) -> Vec<bool> {
-    hold_by(checks, &mut |checks| all_hold(checks).unwrap_or(false), &mut Check::holds)
+    hold_by(checks, &mut |checks| all_hold(checks).unwrap_or(false), &mut Check::holds_strictly)
 }
 
 /// Which hold by a judge of many, whose yes is the yes of all, and a judge of one.
@@ -199,7 +199,7 @@ mod tests {
         #[test]
         fn together_they_are_judged_as_one_by_one(kinds in prop::collection::vec(kind(), 0..160)) {
             let checks: Vec<Check> = kinds.iter().enumerate().map(|(at, kind)| made(at, kind)).collect();
-            let singly: Vec<bool> = checks.iter().map(Check::holds).collect();
+            let singly: Vec<bool> = checks.iter().map(Check::holds_strictly).collect();
             prop_assert_eq!(hold(&checks.iter().collect::<Vec<_>>()), singly);
         }
     }
