@@ -10,7 +10,7 @@ use std::time::Duration;
 use counterfoil_operator::domain::audit::Entry as Row;
 use counterfoil_operator::domain::bucket;
 use counterfoil_operator::domain::element::{Element, Evidence};
-use counterfoil_operator::domain::known::Needs;
+use counterfoil_operator::domain::known::{Needs, Place};
 use counterfoil_operator::domain::ledger::{Account, Kind, Posting};
 use counterfoil_operator::domain::reason::Reason;
 use counterfoil_operator::domain::reconcile::{Case, Move};
@@ -350,6 +350,7 @@ proptest! {
     fn what_could_conflict_is_gathered(
         kept in prop::collection::vec(sent(), 0..14),
         looked_for in prop::collection::vec(sent(), 0..4),
+        known_ones in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
         let Fresh { mut store, rows: _rows, _dir, .. } = fresh();
         let wallets = [wallet(1), wallet(2), wallet(3)];
@@ -383,23 +384,34 @@ proptest! {
                 .iter()
                 .map(|place| {
                     let from = amount(place.begin);
-                    (wallets[place.payer].id, place.seq, from, amount(place.begin + place.length))
+                    let payer = wallets[place.payer].id;
+                    Place { payer, seq: place.seq, from, to: amount(place.begin + place.length), id: None }
                 })
+                // And the places of payments that are shown again.
+                .chain(known_ones.iter().filter(|_| !records.is_empty()).map(|at| {
+                    let Record { id, payer, payer_seq, spent, amount, .. } = &records[at.index(records.len())];
+                    let from = spent.minus_or_zero(*amount);
+                    Place { payer: *payer, seq: *payer_seq, from, to: *spent, id: Some(*id) }
+                }))
                 .collect(),
             ..Needs::of_wallet(own.id)
         };
         let all = [needs(&wallets[0], &looked_for), needs(&wallets[2], &looked_for[..looked_for.len() / 2])];
         let known = store.gather(&all).unwrap();
+        let found = store.payments(&records.iter().collect::<Vec<_>>()).unwrap();
+        let due: Vec<_> = records.iter().map(|record| (record.id, record.payment.clone())).collect();
+        prop_assert_eq!(found, due);
         for needs in &all {
             let set = known.working_set(needs);
             for (record, payment) in records.iter().zip(&kept) {
-                let of_payer = |place: &&(KeyId, u32, Amount, Amount)| place.0 == record.payer;
-                let near = needs.neighbours.iter().filter(of_payer).any(|(_, seq, from, to)| {
+                let of_payer = |place: &&Place| place.payer == record.payer;
+                let near = needs.neighbours.iter().filter(of_payer).any(|Place { seq, from, to, .. }| {
                     *seq == payment.seq
                         || (from.minor() < payment.begin + payment.length && payment.begin < to.minor())
                 });
                 let open = record.payer == needs.own && !record.has(bit::CLOSED);
-                prop_assert_eq!(set.records.get(&record.id), (near || open).then_some(record));
+                let bare = Record { payment: Vec::new(), ..record.clone() };
+                prop_assert_eq!(set.records.get(&record.id), (near || open).then_some(&bare));
             }
             prop_assert!(set.wallets.contains_key(&needs.own));
         }

@@ -16,6 +16,21 @@ use super::reconcile::WorkingSet;
 use super::record::{Changed, Record, bit};
 use super::wallet::Wallet;
 
+/// Where a payment stands, or could.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Who paid.
+    pub payer: KeyId,
+    /// Its number in the payer's journal.
+    pub seq: u32,
+    /// Start of its interval of the payer's gross total.
+    pub from: Amount,
+    /// End of the interval.
+    pub to: Amount,
+    /// The payment, where it is one. If it is known already, whatever it meets is in conflict with it and known to be.
+    pub id: Option<Digest>,
+}
+
 /// Which rows a statement needs.
 #[derive(Debug, Clone)]
 pub struct Needs {
@@ -25,8 +40,8 @@ pub struct Needs {
     pub wallets: BTreeSet<KeyId>,
     /// Payments, by payer and identifier.
     pub records: BTreeSet<(KeyId, Digest)>,
-    /// Payments that could conflict: payer, journal number, and the interval of the gross total.
-    pub neighbours: Vec<(KeyId, u32, Amount, Amount)>,
+    /// Places around which payments stand that could conflict.
+    pub neighbours: Vec<Place>,
     /// Settlements that the statement names.
     pub settlements: Vec<Digest>,
     /// Heads and statements of the wallet from this journal number on.
@@ -91,6 +106,18 @@ impl Known {
         }
     }
 
+    /// Payments by their identifiers.
+    pub fn records<'a>(&'a self, ids: impl IntoIterator<Item = &'a Digest>) -> Vec<&'a Record> {
+        ids.into_iter().filter_map(|id| self.records.get(id)).collect()
+    }
+
+    /// Adds the evidence of a payment that was read without it.
+    pub fn add_payment(&mut self, id: &Digest, payment: Vec<u8>) {
+        if let Some(record) = self.records.get_mut(id) {
+            record.payment = payment;
+        }
+    }
+
     /// Whether the payment was read.
     pub fn has_record(&self, id: &Digest) -> bool {
         self.records.contains_key(id)
@@ -125,7 +152,7 @@ impl Known {
         for (payer, id) in &needs.records {
             ids.extend(self.records.get(id).filter(|record| record.payer == *payer).map(|record| record.id));
         }
-        for (payer, seq, from, to) in &needs.neighbours {
+        for Place { payer, seq, from, to, .. } in &needs.neighbours {
             let numbered = (*payer, *seq, Digest([0; 32]))..=(*payer, *seq, Digest([0xff; 32]));
             ids.extend(self.by_seq.range(numbered).map(|(_, _, id)| *id));
             let ends_after = (*payer, *from, Digest([0xff; 32]))..=(*payer, Amount::MAX, Digest([0xff; 32]));

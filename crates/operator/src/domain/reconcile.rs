@@ -78,6 +78,8 @@ pub struct Judgement {
     pub cases: Vec<Case>,
     /// Rail transfers to order.
     pub moves: Vec<Move>,
+    /// Payments whose evidence matters and was not read. With any, all of this is void, and is to be judged again with them.
+    pub wanted: BTreeSet<Digest>,
 }
 
 /// Judges `reading`. The set must hold the statement's wallet, the payers of all evidence in it, the payees of its
@@ -92,8 +94,8 @@ pub fn reconcile(
     let before = set.clone();
     let mut desk = Desk { anchors, rules, now_s, out: Judgement { set, ..Judgement::default() } };
     match desk.run(reading) {
-        Ok(()) => desk.out,
-        Err(Refused) => refuse(anchors, reading, before, rules, now_s),
+        Err(Refused) if desk.out.wanted.is_empty() => refuse(anchors, reading, before, rules, now_s),
+        Ok(()) | Err(Refused) => desk.out,
     }
 }
 
@@ -217,6 +219,16 @@ impl Desk<'_> {
             answer_tamper(self.wallet(&reading.wallet)?, tamper, rules, now_s);
         }
         Ok(())
+    }
+
+    /// A payment itself; nothing where it was not read, which makes this judgement void.
+    fn evidence(&mut self, payment: &Digest) -> Vec<u8> {
+        let record = self.out.set.records.get(payment);
+        let payment = record.map(|record| record.payment.clone()).unwrap_or_default();
+        if payment.is_empty() {
+            self.out.wanted.extend(record.map(|record| record.id));
+        }
+        payment
     }
 
     fn wallet(&mut self, key: &KeyId) -> Result<&mut Wallet, Refused> {
@@ -371,8 +383,7 @@ impl Desk<'_> {
         for other in conflicts {
             let Some(record) = self.out.set.records.get_mut(&other) else { continue };
             record.bits |= bit::FORKED;
-            let theirs = signed_header(&record.payment);
-            if let Some((theirs, _)) = theirs {
+            if let Some((theirs, _)) = signed_header(&self.evidence(&other)) {
                 self.contradicted(&theirs, &evidence.signed, &evidence.cert, Some(evidence.payee));
             }
         }
@@ -388,10 +399,10 @@ impl Desk<'_> {
             self.contradicted(before, &mine.signed, &mine.cert, None);
         }
         let paid = self.out.set.records.values().filter(|record| record.payer == own);
-        let paid: Vec<(SignedHeader, WalletCert)> = paid
-            .filter(|record| record.payer_seq == reading.claims.seq)
-            .filter_map(|record| signed_header(&record.payment))
-            .collect();
+        let paid: Vec<Digest> =
+            paid.filter(|record| record.payer_seq == reading.claims.seq).map(|record| record.id).collect();
+        let paid: Vec<(SignedHeader, WalletCert)> =
+            paid.iter().filter_map(|id| signed_header(&self.evidence(id))).collect();
         paid.iter().for_each(|(payment, cert)| self.contradicted(payment, &reading.signed, cert, None));
         let cert = reading.cert.clone().or_else(|| self.out.set.certs.get(&own).cloned());
         for before in &earlier {
@@ -429,10 +440,11 @@ impl Desk<'_> {
             let told = |payer: &&Wallet| payer.acked_seq >= record.payer_seq || payer.spent > from;
             if payer.filter(told).is_some_and(Wallet::is_good) {
                 record.bits |= bit::FORKED;
-                found.push((record.payer, record.payment.clone(), record.payee));
+                found.push((record.payer, record.id, record.payee));
             }
         }
         for (payer, payment, payee) in found {
+            let payment = self.evidence(&payment);
             self.open(payer, Reason::Forked, payment, Some(payee));
         }
     }
@@ -508,7 +520,7 @@ impl Desk<'_> {
         let mut postings = Vec::new();
         record.on(event, &mut postings).map_err(|_| Refused)?;
         let (payer, payee) = (record.payer, record.payee);
-        let (equivocated, bytes) = (record.is_equivocated(), record.payment.clone());
+        let equivocated = record.is_equivocated();
         for posting in postings {
             if posting.kind == Kind::Cover {
                 let fund = RailAccount::loss_fund(SCHEME, self.rules.loss_fund.as_str());
@@ -521,7 +533,8 @@ impl Desk<'_> {
             self.claimed_late(payer, payee);
         }
         if equivocated {
-            self.open(payee, Reason::Equivocated, bytes, None);
+            let evidence = self.evidence(&payment);
+            self.open(payee, Reason::Equivocated, evidence, None);
         }
         Ok(())
     }

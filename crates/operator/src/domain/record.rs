@@ -118,7 +118,7 @@ pub struct Record {
     pub bits: u16,
     /// When the operator first saw it, seconds since 1970.
     pub first_seen_s: u32,
-    /// The whole payment: evidence.
+    /// The whole payment: evidence. Empty where it was not read.
     pub payment: Vec<u8>,
 }
 

@@ -5,7 +5,7 @@
 
 use counterfoil_wire::{Code, KeyId};
 
-use super::settle::append;
+use super::settle::{append, judged};
 use super::{Desk, Service, moves};
 use crate::domain::closing::{close, close_out};
 use crate::domain::holding::{Holding, holding};
@@ -63,7 +63,8 @@ impl Service {
         let (now_s, rules) = (self.now_s(), &self.scheme.rules);
         let needs = Needs::of_wallet(own);
         let mut known = desk.store.gather(std::slice::from_ref(&needs))?;
-        let judgement = close_out(&self.scheme.anchors, own, known.working_set(&needs), rules, now_s);
+        let judge = |set| close_out(&self.scheme.anchors, own, set, rules, now_s);
+        let judgement = judged(desk.store.as_ref(), &mut known, &needs, judge)?;
         let mut batch = Batch::default();
         known.put_back(append(judgement, &mut batch, now_s));
         (batch.wallets, batch.records) = known.into_changed();

@@ -10,13 +10,13 @@ use rayon::prelude::*;
 
 use super::{Desk, Service};
 use crate::domain::journal::{Item, Reading, Sealed, read};
-use crate::domain::known::Needs;
+use crate::domain::known::{Known, Needs, Place};
 use crate::domain::reconcile::{Judgement, WorkingSet, reconcile, refuse, write_off};
 use crate::domain::settle::{balance_after, resolve, true_balance};
 use crate::domain::wallet::Wallet;
 use crate::error::Refusal;
 use crate::signatures::{Collected, holding};
-use crate::store::{Answer, Asked, Batch};
+use crate::store::{Answer, Asked, Batch, Store, StoreError};
 
 /// How a statement is judged.
 type Judge = fn(&Anchors, &Reading, WorkingSet, &Rules, u32) -> Judgement;
@@ -176,8 +176,8 @@ impl Service {
         let mut known = desk.store.gather(&needs)?;
         let mut batch = Batch::default();
         for (read, needs) in fresh().zip(&needs) {
-            let set = known.working_set(needs);
-            let judgement = (read.judge)(&self.scheme.anchors, &read.reading, set, rules, now_s);
+            let judge = |set| (read.judge)(&self.scheme.anchors, &read.reading, set, rules, now_s);
+            let judgement = judged(desk.store.as_ref(), &mut known, needs, judge)?;
             known.put_back(append(judgement, &mut batch, now_s));
         }
         let newly: Vec<Wallet> = known.changed_wallets().filter(|wallet| wallet.revoked).cloned().collect();
@@ -189,14 +189,15 @@ impl Service {
         }
         let mut lists = BTreeMap::new();
         let mut answers = Vec::with_capacity(needs.len());
-        for (read, needs) in fresh().zip(&needs) {
+        for read in fresh() {
             let held = read.reading.claims.revocation_no;
             let list = match (batch.published.last(), lists.get(&held)) {
                 (Some(new), _) => Some(new.bytes.clone()),
                 (None, Some(list)) => Option::clone(list),
                 (None, None) => lists.entry(held).or_insert(self.revocation_for(desk, held)?).clone(),
             };
-            let mut set = known.working_set(needs);
+            // What it sent is all that it is told about.
+            let mut set = known.working_set(&Needs::of_wallet(read.reading.wallet));
             answers.push(self.answer(&read.reading, &mut set, list, &mut batch)?);
             known.put_back(set);
         }
@@ -268,6 +269,28 @@ impl Service {
     }
 }
 
+/// Judges on the rows that are needed, and again with the evidence of payments where it turns out to matter: few are ever looked at.
+pub(super) fn judged(
+    store: &dyn Store,
+    known: &mut Known,
+    needs: &Needs,
+    judge: impl Fn(WorkingSet) -> Judgement,
+) -> Result<Judgement, Refusal> {
+    loop {
+        let judgement = judge(known.working_set(needs));
+        if judgement.wanted.is_empty() {
+            return Ok(judgement);
+        }
+        let payments = store.payments(&known.records(&judgement.wanted))?;
+        if payments.len() < judgement.wanted.len() || payments.iter().any(|(_, payment)| payment.is_empty()) {
+            return Err(StoreError::Damaged("record").into());
+        }
+        for (id, payment) in payments {
+            known.add_payment(&id, payment);
+        }
+    }
+}
+
 /// Moves what a judgement appends into `batch`; the rows that it changed are left.
 pub(super) fn append(judgement: Judgement, batch: &mut Batch, now_s: u32) -> WorkingSet {
     batch.postings.extend(judgement.postings);
@@ -285,7 +308,13 @@ fn needs(reading: &Reading) -> Needs {
         wallets: BTreeSet::new(),
         records: BTreeSet::new(),
         // The statement itself may stand where a payment stood.
-        neighbours: vec![(own, claims.seq, claims.spent, claims.spent)],
+        neighbours: vec![Place {
+            payer: own,
+            seq: claims.seq,
+            from: claims.spent,
+            to: claims.spent,
+            id: None,
+        }],
         settlements: Vec::new(),
         heads_from: claims.after_seq,
         certs: reading.answered_twice().into_iter().map(|(receipt, _)| receipt.by).collect(),
@@ -297,7 +326,8 @@ fn needs(reading: &Reading) -> Needs {
         needs.wallets.extend([evidence.payer, evidence.payee]);
         shown.insert(evidence.id);
         // What is known of the payment itself stands at its number.
-        needs.neighbours.push((evidence.payer, body.seq, from, body.spent));
+        let (payer, id) = (evidence.payer, Some(evidence.id));
+        needs.neighbours.push(Place { payer, seq: body.seq, from, to: body.spent, id });
     }
     let received = reading.receipts.iter().filter(|receipt| !shown.contains(&receipt.payment));
     needs.records.extend(received.map(|receipt| (own, receipt.payment)));

@@ -5,21 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use counterfoil_trust::open;
 use counterfoil_wire::proof::SignedHeader;
 use counterfoil_wire::sync::Settlement;
-use counterfoil_wire::{Amount, Digest, KeyId, Wire};
+use counterfoil_wire::{Digest, KeyId, Wire};
 
 use super::database::Database;
 use super::value::{Fields, Row, Value};
 use super::{StoreError, queries, rows};
-use crate::domain::known::{Journal, Known, Needs};
+use crate::domain::known::{Journal, Known, Needs, Place};
 use crate::domain::record::bit;
-
-/// Where a payment stands, or could: payer, journal number, and the interval of the gross total.
-type Place = (KeyId, u32, Amount, Amount);
 
 pub(super) fn gather(db: &impl Database, needs: &[Needs]) -> Result<Known, StoreError> {
     let mut known = Known::default();
     let places: BTreeSet<Place> = needs.iter().flat_map(|needs| needs.neighbours.iter().copied()).collect();
-    add(&mut known, db, queries::BY_SEQ, places.iter().map(|(payer, seq, ..)| of(payer, [(*seq).into()])))?;
+    let numbered = places.iter().map(|place| (place.payer, place.seq)).collect();
+    by_number(&mut known, db, &numbered)?;
     neighbours(&mut known, db, &places)?;
     // Payments that the wallets sent and do not know the end of.
     add(&mut known, db, queries::OPEN_RECORDS, needs.iter().map(|needs| of(&needs.own, [])))?;
@@ -82,50 +80,61 @@ fn by_name(
     let missing: BTreeSet<&(KeyId, Digest)> = named.iter().filter(|(_, id)| !known.has_record(id)).collect();
     let payers: Vec<KeyId> =
         missing.iter().map(|(payer, _)| *payer).collect::<BTreeSet<_>>().into_iter().collect();
-    let mut places = Vec::new();
+    let mut places = BTreeSet::new();
     for (at, row) in db.select_each(queries::NUMBERS, &sets(payers.iter().map(|payer| of(payer, []))))? {
         let mut row = Fields::new("record", row);
         let (seq, id) = (row.int::<u32>()?, row.digest()?);
         if let Some(payer) = payers.get(at).filter(|payer| missing.contains(&(**payer, id))) {
-            places.push((*payer, seq));
+            places.insert((*payer, seq));
         }
     }
-    add(known, db, queries::BY_SEQ, places.iter().map(|(payer, seq)| of(payer, [(*seq).into()])))
+    by_number(known, db, &places)
+}
+
+/// Payments by payer and number.
+fn by_number(
+    known: &mut Known,
+    db: &impl Database,
+    numbers: &BTreeSet<(KeyId, u32)>,
+) -> Result<(), StoreError> {
+    add(known, db, queries::BY_SEQ, numbers.iter().map(|(payer, seq)| of(payer, [(*seq).into()])))
 }
 
 /// Payments that could conflict with one at one of `places`.
 fn neighbours(known: &mut Known, db: &impl Database, places: &BTreeSet<Place>) -> Result<(), StoreError> {
     let places: Vec<&Place> = places.iter().collect();
-    let asked = places.iter().map(|(payer, _, from, _)| of(payer, [(*from).into()]));
+    // What meets a payment that is known was found when the later of the two came: it is among those in conflict.
+    let new: Vec<&Place> =
+        places.iter().filter(|place| place.id.is_none_or(|id| !known.has_record(&id))).copied().collect();
+    let asked = new.iter().map(|place| of(&place.payer, [place.from.into()]));
     let mut found: BTreeMap<usize, Vec<bool>> = BTreeMap::new();
     let mut near = BTreeSet::new();
     for (at, row) in db.select_each(queries::ENDING_AFTER, &sets(asked))? {
         let mut row = Fields::new("record", row);
         let (seq, amount, spent, bits) = (row.int::<u32>()?, row.amount()?, row.amount()?, row.int::<u16>()?);
-        let Some((payer, own_seq, _, to)) = places.get(at).copied() else { continue };
+        let Some(place) = new.get(at) else { continue };
         // Intervals of payments that are in no conflict are disjoint: the first that begins too late ends the search.
-        let ends = bits & bit::FORKED == 0 && spent.minus_or_zero(amount) >= *to;
-        if !ends && seq != *own_seq {
-            near.insert((*payer, seq));
+        let ends = bits & bit::FORKED == 0 && spent.minus_or_zero(amount) >= place.to;
+        if !ends && seq != place.seq {
+            near.insert((place.payer, seq));
         }
         found.entry(at).or_default().push(ends);
     }
-    add(known, db, queries::BY_SEQ, near.iter().map(|(payer, seq)| of(payer, [(*seq).into()])))?;
+    by_number(known, db, &near)?;
     let unended = found
         .iter()
         .filter(|(_, near)| near.len() >= queries::ENDING_AFTER_LIMIT && near.iter().all(|ends| !ends));
-    let interval = |(payer, _, from, to): &'_ Place| (*payer, *from, *to);
-    let unended: Vec<_> =
-        unended.filter_map(|(at, _)| places.get(*at)).map(|place| interval(place)).collect();
+    let interval = |place: &&'_ Place| (place.payer, place.from, place.to);
+    let unended: Vec<_> = unended.filter_map(|(at, _)| new.get(*at)).map(interval).collect();
     let reaching = unended.iter().map(|(payer, from, to)| of(payer, [(*from).into(), (*to).into()]));
     add(known, db, queries::REACHING_INTO, reaching)?;
     // Few payers are in any conflict: each is asked for once.
     let payers: Vec<KeyId> =
-        places.iter().map(|(payer, ..)| *payer).collect::<BTreeSet<_>>().into_iter().collect();
+        places.iter().map(|place| place.payer).collect::<BTreeSet<_>>().into_iter().collect();
     let forked = db.select_each(queries::ANY_FORKED, &sets(payers.iter().map(|payer| of(payer, []))))?;
     let forked: BTreeSet<KeyId> = forked.iter().filter_map(|(at, _)| payers.get(*at).copied()).collect();
-    let near = places.iter().filter(|(payer, ..)| forked.contains(payer));
-    let near: Vec<_> = near.map(|place| interval(place)).collect();
+    let near = places.iter().filter(|place| forked.contains(&place.payer));
+    let near: Vec<_> = near.map(interval).collect();
     add(
         known,
         db,

@@ -430,8 +430,11 @@ pub trait Store: Send {
     /// Cases after a place.
     fn cases(&self, after: Option<CaseCursor>, limit: usize) -> Result<Vec<CaseRow>, StoreError>;
 
-    /// The rows that statements need.
+    /// The rows that statements need, payments without their evidence.
     fn gather(&self, needs: &[Needs]) -> Result<Known, StoreError>;
+
+    /// Payments themselves, by their identifiers.
+    fn payments(&self, records: &[&Record]) -> Result<Vec<(Digest, Vec<u8>)>, StoreError>;
 
     /// What is known of messages of wallets: see [`Answer::message`].
     fn answered(&self, asked: &[(KeyId, Digest)]) -> Result<Vec<Asked>, StoreError>;

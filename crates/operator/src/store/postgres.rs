@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures_util::TryStreamExt as _;
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, NoTls};
@@ -20,6 +20,9 @@ use super::value::{Kind, Row, Value};
 
 /// Connections that are kept.
 const POOL: usize = 4;
+
+/// So many sets of parameters are worth a second process of the server.
+const MANY: usize = 1_000;
 
 /// How every connection is set up. What a commit wrote stays, whatever the server's default is; and rows are looked up by their
 /// indexes, also while the server's statistics of a growing table are old.
@@ -346,10 +349,16 @@ impl Database for Postgres {
 
     fn select_each(&self, sql: &str, sets: &[Vec<Value<'_>>]) -> Result<Vec<(usize, Row)>, StoreError> {
         self.wait(async {
-            match &self.turn {
-                Some(turn) => select_each(turn, sql, sets).await,
-                None => select_each(&*self.pool.get().await?, sql, sets).await,
+            let another = async |sets| select_each(&*self.pool.get().await?, sql, sets).await;
+            let Some(turn) = &self.turn else { return another(sets).await };
+            if sets.len() < MANY {
+                return select_each(turn, sql, sets).await;
             }
+            // Nobody writes meanwhile, so that another connection sees the same.
+            let (first, second) = sets.split_at(sets.len() / 2);
+            let (mut found, more) = try_join(select_each(turn, sql, first), another(second)).await?;
+            found.extend(more.into_iter().map(|(at, row)| (first.len() + at, row)));
+            Ok(found)
         })
     }
 

@@ -7,7 +7,7 @@ macro_rules! record {
     ($rest:literal) => {
         concat!(
             "select record.bucket, record.payer, record.payer_seq, record.id, record.payee, request_no, amount, spent,
-             payer_until_s, bits, first_seen_s, payment from record ",
+             payer_until_s, bits, first_seen_s from record ",
             $rest
         )
     };
@@ -18,7 +18,7 @@ macro_rules! listed {
     ($table:literal, $rest:literal) => {
         concat!(
             "select record.bucket, record.payer, record.payer_seq, record.id, record.payee, request_no, amount, spent,
-             payer_until_s, bits, first_seen_s, payment from ",
+             payer_until_s, bits, first_seen_s from ",
             $table,
             " list join record on record.bucket = list.bucket and record.payer = list.payer
              and record.payer_seq = list.payer_seq and record.id = list.id ",
@@ -77,14 +77,15 @@ pub(super) const FORKED_NEAR: &str = listed!(
 pub(super) const SENT_IN_FLIGHT: &str =
     listed!("open_payment", "where list.bucket = $1 and list.payer = $2 and bits & 96 = 0");
 pub(super) const IN_FLIGHT: &str = listed!("open_payment", "where list.payee = $1 and bits & 96 = 0");
-/// Without the evidence.
+pub(super) const PAYMENT: &str = "select id, payment from record
+    where bucket = $1 and payer = $2 and payer_seq = $3 and id = $4";
 pub(super) const RECORDS: &str = "select bucket, payer, payer_seq, id, payee, request_no, amount, spent,
-    payer_until_s, bits, first_seen_s, id from record
+    payer_until_s, bits, first_seen_s from record
     where bucket >= $1 and bucket < $2";
 
 /// 33 is `PAYER | CREDITED`; 31752 all that can be wrong with a payment that has both.
 pub(super) const OPEN_PAYMENTS: &str = "select record.bucket, record.payer, record.payer_seq, record.id, record.payee,
-    request_no, amount, spent, payer_until_s, bits, first_seen_s, record.id
+    request_no, amount, spent, payer_until_s, bits, first_seen_s
     from open_payment list join record on record.bucket = list.bucket and record.payer = list.payer
     and record.payer_seq = list.payer_seq and record.id = list.id
     where list.bucket = $1 and (list.payer, list.payer_seq, list.id) > ($2, $3, $4) and (bits & 33 <> 33 or bits & 31752 <> 0)
@@ -237,6 +238,7 @@ pub(super) const ALL: &[(&str, Option<&str>)] = &[
     (UNLISTED, Some("wallet_revoked")),
     (CLOSED_WITH_REST, Some("wallet_closed")),
     (BY_SEQ, None),
+    (PAYMENT, None),
     (NUMBERS, None),
     (OPEN_RECORDS, None),
     (ENDING_AFTER, Some("record_by_spent")),

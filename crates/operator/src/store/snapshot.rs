@@ -90,9 +90,7 @@ impl Rows for At {
                 rows::wallet(row).map(Box::new).map(Entry::Wallet)
             })?;
             self.each(queries::POSTINGS, &buckets, show, |row| rows::posting(row).map(Entry::Posting))?;
-            self.each(queries::RECORDS, &buckets, show, |row| {
-                Ok(Entry::Payment(Record { payment: Vec::new(), ..rows::record(row)? }))
-            })?;
+            self.each(queries::RECORDS, &buckets, show, |row| rows::record(row).map(Entry::Payment))?;
             self.each(queries::OPEN_IDS, &buckets, show, |row| {
                 let mut row = Fields::new("open_payment", row);
                 Ok(Entry::Open(row.key_id()?, row.digest()?))
@@ -152,8 +150,7 @@ impl Snapshot for At {
     }
 
     fn disputed(&mut self, payer: &KeyId, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let bare = |row| Ok(Record { payment: Vec::new(), ..rows::record(row)? });
-        self.all(queries::DISPUTED, &up_to(payer, limit), bare)
+        self.all(queries::DISPUTED, &up_to(payer, limit), rows::record)
     }
 
     fn disputed_flows(&mut self, payer: &KeyId) -> Result<Flows, StoreError> {

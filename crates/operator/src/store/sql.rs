@@ -103,9 +103,7 @@ impl<D: Database> Store for SqlStore<D> {
             let (payer, seq, id) = std::mem::replace(&mut place, begin());
             let more = Value::count(u64::try_from(more).unwrap_or(u64::MAX));
             let page = vec![bucket.into(), payer.into(), seq.into(), id.into(), more];
-            for record in self.all(queries::OPEN_PAYMENTS, page, rows::record)? {
-                found.push(Record { payment: Vec::new(), ..record });
-            }
+            found.extend(self.all(queries::OPEN_PAYMENTS, page, rows::record)?);
         }
         Ok(found)
     }
@@ -136,6 +134,16 @@ impl<D: Database> Store for SqlStore<D> {
 
     fn gather(&self, needs: &[Needs]) -> Result<Known, StoreError> {
         gather(&self.db, needs)
+    }
+
+    fn payments(&self, records: &[&Record]) -> Result<Vec<(Digest, Vec<u8>)>, StoreError> {
+        let places: Vec<_> = records.iter().map(|record| rows::place(record)).collect();
+        let found = self.db.select_each(queries::PAYMENT, &places)?.into_iter();
+        let read = |(_, row)| {
+            let mut row = Fields::new("record", row);
+            Ok((row.digest()?, row.bytes()?))
+        };
+        found.map(read).collect()
     }
 
     fn answered(&self, asked: &[(KeyId, Digest)]) -> Result<Vec<Asked>, StoreError> {

@@ -116,6 +116,8 @@ impl Database for Sqlite {
     }
 
     fn select_each(&self, sql: &str, sets: &[Vec<Value<'_>>]) -> Result<Vec<(usize, Row)>, StoreError> {
+        // One transaction for all: locks are taken and given back once.
+        let _once = if sets.len() > 1 { Some(self.db.unchecked_transaction()?) } else { None };
         let mut statement = self.db.prepare_cached(sql)?;
         let mut found = Vec::new();
         for (at, set) in sets.iter().enumerate() {
