@@ -35,14 +35,17 @@ pub(crate) fn of_payments(payments: u64) -> (u64, u64) {
     (payments.div_ceil(each), each)
 }
 
-/// Has `wallets` of `service`, or as many more as fill the last circle, make some payments each, and the statements that tell them.
+/// Has `wallets` of `service`, or as many more as fill the last circle, make some payments each, and the statements that tell them. No
+/// circle of a number is twice in one operator.
 pub(crate) fn statements(
     service: &Service,
     dir: &Path,
+    first_circle: u64,
     (wallets, each): (u64, u64),
     algorithm: Algorithm,
     progress: &Progress,
 ) -> Result<Statements> {
+    let first_circle = usize::try_from(first_circle)?;
     let (circles, each) = (usize::try_from(wallets)?.div_ceil(CIRCLE), usize::try_from(each)?);
     let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(circles);
@@ -57,7 +60,7 @@ pub(crate) fn statements(
                         if circle >= circles {
                             return Ok::<_, anyhow::Error>(made);
                         }
-                        made.extend(live(service, circle, each, algorithm)?);
+                        made.extend(live(service, first_circle + circle, each, algorithm)?);
                         let paid = (CIRCLE * each) as u64;
                         progress.set(done.fetch_add(paid, Ordering::Relaxed) + paid);
                     }
@@ -71,7 +74,7 @@ pub(crate) fn statements(
     })?;
     // By their own hash: as good as shuffled, and the same each time.
     made.sort_by_cached_key(|statement| counterfoil_trust::sha256(statement));
-    let path = dir.join("statements");
+    let path = dir.join(format!("statements-{first_circle}"));
     let mut file = BufWriter::new(File::create(&path).context("cannot write the statements")?);
     for statement in &made {
         file.write_all(&u32::try_from(statement.len())?.to_le_bytes())?;
@@ -81,7 +84,18 @@ pub(crate) fn statements(
     Ok(Statements { path, payments: (circles * CIRCLE * each) as u64, wallets: (circles * CIRCLE) as u64 })
 }
 
+impl Drop for Statements {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 impl Statements {
+    /// Circles of wallets in it.
+    pub(crate) fn circles(&self) -> u64 {
+        self.wallets / CIRCLE as u64
+    }
+
     /// Reads them, one after the other.
     pub(crate) fn read(&self) -> Result<impl Iterator<Item = Vec<u8>> + use<>> {
         let mut file = BufReader::new(File::open(&self.path).context("cannot read the statements")?);

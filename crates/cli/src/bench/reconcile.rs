@@ -32,6 +32,9 @@ pub(crate) struct ReconcileArgs {
     /// Where the operator keeps its rows; postgres starts a server of its own, which commits durably and ends with the run
     #[arg(long, value_enum, default_value_t = StoreKind::Sqlite)]
     store: StoreKind,
+    /// Measure again when the ledger holds so many times the payments
+    #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    grow: u32,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -61,9 +64,51 @@ struct Figures {
     verify_limit_per_s: f64,
     ratio: f64,
     bytes_per_payment: u64,
+    /// Look-ups and writing statements of the store.
+    statements_per_payment: f64,
+    /// Rows read and written.
+    rows_per_payment: f64,
     /// The most that the process held beyond what it held when the clock started; absent where the system does not count.
     peak_mib: Option<f64>,
     conserved: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grown: Option<Grown>,
+}
+
+/// What the same number of payments takes when the ledger has grown.
+#[derive(Debug, Serialize)]
+struct Grown {
+    /// Payments that were in the ledger when the clock started.
+    ledger_payments: u64,
+    payments_per_s: f64,
+    /// Time for a payment, by what it was at the beginning.
+    time_ratio: f64,
+    statements_per_payment: f64,
+    rows_per_payment: f64,
+    peak_mib: Option<f64>,
+}
+
+/// One measurement.
+struct Measured {
+    took: Duration,
+    peak_mib: Option<f64>,
+    statements_per_payment: f64,
+    rows_per_payment: f64,
+}
+
+fn measure(service: &Service, statements: &Statements, output: &Output) -> Result<Measured> {
+    let (held, before) = (memory::start_bytes(), service.work());
+    let took = settle::all(service, statements.read()?, output)?;
+    let peak = memory::peak_bytes().zip(held).map(|(peak, held)| peak.saturating_sub(held));
+    let work = service.work();
+    let each = |count: u64| count as f64 / statements.payments as f64;
+    let rows = work.rows_read - before.rows_read + (work.rows_written - before.rows_written);
+    Ok(Measured {
+        took,
+        peak_mib: peak.map(|bytes| bytes as f64 / f64::from(1 << 20)),
+        statements_per_payment: each(work.statements - before.statements),
+        rows_per_payment: each(rows),
+    })
 }
 
 pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
@@ -73,36 +118,60 @@ pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
     init(rows.place.clone(), InitOptions::sandbox(START_S))?;
     let open = || Service::open(rows.place.clone(), Arc::new(|| START_S));
     let service = open()?;
-    let progress = output.progress("payments made", args.payments);
-    let statements =
-        crowd::statements(&service, dir.path(), crowd::of_payments(args.payments), algorithm, &progress)?;
-    progress.done();
+    let crowd = |service: &Service, circle: u64, payments: u64| {
+        let progress = output.progress("payments made", payments);
+        let crowd = crowd::of_payments(payments);
+        let made = crowd::statements(service, dir.path(), circle, crowd, algorithm, &progress);
+        progress.done();
+        made
+    };
+    let statements = crowd(&service, 0, args.payments)?;
 
     // Closed, so that the log is in the database.
     drop(service);
     let stored_before = rows.bytes()?;
     let service = open()?;
-    let held = memory::start_bytes();
-    let took = settle::all(&service, statements.read()?, output)?;
-    let peak = memory::peak_bytes().zip(held).map(|(peak, held)| peak.saturating_sub(held));
+    let first = measure(&service, &statements, output)?;
     drop(service);
     let stored = rows.bytes()?.saturating_sub(stored_before);
+    let per_s = |time: Duration| statements.payments as f64 / time.as_secs_f64();
+
+    let grown = if args.grow > 1 {
+        let service = open()?;
+        let more = crowd(&service, statements.circles(), statements.payments * u64::from(args.grow - 1))?;
+        settle::all(&service, more.read()?, output)?;
+        let last = crowd(&service, statements.circles() + more.circles(), statements.payments)?;
+        drop(service);
+        let measured = measure(&open()?, &last, output)?;
+        Some(Grown {
+            ledger_payments: statements.payments + more.payments,
+            payments_per_s: per_s(measured.took),
+            time_ratio: measured.took.as_secs_f64() / first.took.as_secs_f64(),
+            statements_per_payment: measured.statements_per_payment,
+            rows_per_payment: measured.rows_per_payment,
+            peak_mib: measured.peak_mib,
+        })
+    } else {
+        None
+    };
     let service = open()?;
     let conserved = service.audit()?.sound;
     let verifying = verify(&service, &statements, output)?;
 
-    let per_s = |time: Duration| statements.payments as f64 / time.as_secs_f64();
     let figures = Figures {
         alg: algorithm.name(),
         store: rows.name(),
         payments: statements.payments,
         wallets: statements.wallets,
-        payments_per_s: per_s(took),
+        payments_per_s: per_s(first.took),
         verify_limit_per_s: per_s(verifying),
-        ratio: verifying.as_secs_f64() / took.as_secs_f64(),
+        ratio: verifying.as_secs_f64() / first.took.as_secs_f64(),
         bytes_per_payment: stored / statements.payments,
-        peak_mib: peak.map(|bytes| bytes as f64 / f64::from(1 << 20)),
+        statements_per_payment: first.statements_per_payment,
+        rows_per_payment: first.rows_per_payment,
+        peak_mib: first.peak_mib,
         conserved,
+        grown,
     };
     if output.json {
         println!("{}", serde_json::to_string(&figures)?);
@@ -136,16 +205,29 @@ fn verify(service: &Service, statements: &Statements, output: &Output) -> Result
 }
 
 fn tell(figures: &Figures) {
-    let peak = figures.peak_mib.map_or_else(|| "not counted here".to_owned(), |mib| format!("{mib:.0} MiB"));
-    for (name, value) in [
+    let peak =
+        |peak: Option<f64>| peak.map_or_else(|| "not counted here".to_owned(), |mib| format!("{mib:.0} MiB"));
+    let touched = |statements: f64, rows: f64| format!("{statements:.1} statements, {rows:.1} rows");
+    let mut rows = vec![
         ("payments, both halves", format!("{} of {} wallets", figures.payments, figures.wallets)),
         ("payments a second", format!("{:.0}", figures.payments_per_s)),
         ("signatures alone allow", format!("{:.0}", figures.verify_limit_per_s)),
         ("ratio", format!("{:.2}", figures.ratio)),
         ("bytes stored a payment", figures.bytes_per_payment.to_string()),
-        ("memory at the peak", peak),
-        ("value conserved", if figures.conserved { "yes" } else { "NO" }.to_owned()),
-    ] {
+        ("asked of the store", touched(figures.statements_per_payment, figures.rows_per_payment)),
+        ("memory at the peak", peak(figures.peak_mib)),
+    ];
+    if let Some(grown) = &figures.grown {
+        rows.extend([
+            ("then in the ledger", format!("{} payments", grown.ledger_payments)),
+            ("payments a second", format!("{:.0}", grown.payments_per_s)),
+            ("time for a payment", format!("{:.2} of what it was", grown.time_ratio)),
+            ("asked of the store", touched(grown.statements_per_payment, grown.rows_per_payment)),
+            ("memory at the peak", peak(grown.peak_mib)),
+        ]);
+    }
+    rows.push(("value conserved", if figures.conserved { "yes" } else { "NO" }.to_owned()));
+    for (name, value) in rows {
         println!("{name:24} {value}");
     }
 }

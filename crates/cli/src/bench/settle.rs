@@ -11,8 +11,8 @@ use crate::output::Output;
 
 /// Statements that are settled together, as the service does it over HTTP.
 const BATCH: usize = 64;
-/// Batches under way at once: one is checked while another is written.
-const WORKERS: usize = 2;
+/// Batches under way at once, as in the service.
+const WORKERS: usize = 3;
 
 /// Gives all statements in, and waits for every settlement; how long that took.
 pub(super) fn all(

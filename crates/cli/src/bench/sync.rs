@@ -61,7 +61,8 @@ pub(crate) fn run(args: &SyncArgs, output: &Output) -> Result<u8> {
     let service = Service::open(rows.place.clone(), Arc::new(|| START_S))?;
     let wallets = args.wallets * 2;
     let progress = output.progress("payments made", wallets * args.payments_each);
-    let crowd = crowd::statements(&service, dir.path(), (wallets, args.payments_each), algorithm, &progress)?;
+    let crowd =
+        crowd::statements(&service, dir.path(), 0, (wallets, args.payments_each), algorithm, &progress)?;
     progress.done();
     let mut statements = crowd.read()?;
     let first: Vec<Vec<u8>> = statements.by_ref().take(usize::try_from(args.wallets)?).collect();

@@ -28,8 +28,8 @@ pub const HELD_MIN: usize = 128 << 10;
 const BATCH_MAX: usize = 64;
 /// Bytes of the statements in a batch.
 const BATCH_BYTES_MAX: usize = 16 << 20;
-/// One checks signatures while the other writes.
-const WORKERS: usize = 2;
+/// One writes; while it waits for the disk or the server, two are enough to keep the cores at signatures.
+const WORKERS: usize = 3;
 /// What a statement is thought to take until some were settled.
 const FIRST_GUESS: Duration = Duration::from_millis(5);
 /// Longest time after which a client is asked to come again, seconds.

@@ -36,7 +36,7 @@ use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::signatures::Seen;
-use crate::store::{self, Batch, Issued, Kept, ListKind, Snapshot, Store, StoreError};
+use crate::store::{self, Batch, Issued, Kept, ListKind, Snapshot, Store, StoreError, Work};
 
 pub use enrol::NewKey;
 pub use fund::FundReply;
@@ -149,6 +149,11 @@ impl Service {
     /// What is counted while it runs.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// How much was asked of the store.
+    pub fn work(&self) -> Work {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner).store.work()
     }
 
     /// The time, seconds since 1970.

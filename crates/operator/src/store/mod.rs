@@ -12,7 +12,9 @@
 //! | `snapshot` | one moment of the store, read while others write |
 //! | `database` | what is asked of a database |
 //! | `sqlite`, `postgres` | the databases |
+//! | `counted` | how much a database is asked |
 
+mod counted;
 mod database;
 mod gather;
 mod location;
@@ -47,6 +49,7 @@ use crate::domain::record::{Changed, Record};
 use crate::domain::trace::Flows;
 use crate::domain::wallet::Wallet;
 
+use counted::Counted;
 pub use location::Location;
 use postgres::Postgres;
 use sql::SqlStore;
@@ -105,9 +108,11 @@ pub fn create(location: &Location, transactions: Transactions) -> Result<Box<dyn
 
 fn at(location: &Location, transactions: Transactions, make: bool) -> Result<Box<dyn Store>, StoreError> {
     Ok(match location {
-        Location::Sqlite(path) => Box::new(SqlStore { db: Sqlite::open(path, make)?, transactions }),
+        Location::Sqlite(path) => {
+            Box::new(SqlStore { db: Counted::new(Sqlite::open(path, make)?), transactions })
+        }
         Location::Postgres(address) => {
-            Box::new(SqlStore { db: Postgres::open(address, make)?, transactions })
+            Box::new(SqlStore { db: Counted::new(Postgres::open(address, make)?), transactions })
         }
     })
 }
@@ -382,6 +387,17 @@ pub struct Psp {
     pub token: Digest,
 }
 
+/// What was asked of a store since it was opened, but for snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Look-ups, one for each set of parameters, and statements that write.
+    pub statements: u64,
+    /// Rows that were read.
+    pub rows_read: u64,
+    /// Rows that were written, changed or removed.
+    pub rows_written: u64,
+}
+
 /// An answer kept for an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
@@ -498,6 +514,9 @@ pub trait Store: Send {
 
     /// This moment, to be read while others write.
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
+
+    /// How much was asked of it.
+    fn work(&self) -> Work;
 }
 
 /// One moment of the store.

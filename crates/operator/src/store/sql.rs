@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use counterfoil_wire::{Digest, KeyId};
 
+use super::counted::Counted;
 use super::database::{Database, Write};
 use super::gather::gather;
 use super::snapshot::{At, FEW};
@@ -11,7 +12,7 @@ use super::table::{self, Table};
 use super::value::{Fields, Row, Value};
 use super::{
     Asked, Batch, CaseCursor, CaseRow, Cursor, Issued, Kept, ListKind, ListedImage, Order, Psp, Published,
-    Revocation, SCHEME, Snapshot, Store, StoreError, Transactions, outbox, queries, rows,
+    Revocation, SCHEME, Snapshot, Store, StoreError, Transactions, Work, outbox, queries, rows,
 };
 use crate::domain::holding::{Rows, is_move_of};
 use crate::domain::known::{Known, Needs};
@@ -23,7 +24,7 @@ use crate::domain::{BUCKETS, bucket};
 
 /// The store on the database `D`.
 pub(super) struct SqlStore<D> {
-    pub(super) db: D,
+    pub(super) db: Counted<D>,
     pub(super) transactions: Transactions,
 }
 
@@ -286,6 +287,10 @@ impl<D: Database> Store for SqlStore<D> {
 
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         Ok(Box::new(At { moment: self.db.snapshot()?, few: FEW }))
+    }
+
+    fn work(&self) -> Work {
+        self.db.work()
     }
 }
 

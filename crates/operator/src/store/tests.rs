@@ -6,6 +6,7 @@ use counterfoil_trust::SigningKey;
 use counterfoil_wire::cert::Grade;
 use counterfoil_wire::{Algorithm, Amount, Digest};
 
+use super::counted::Counted;
 use super::database::{Database, Moment, Write};
 use super::migrations::{MIGRATIONS, Migration};
 use super::postgres::Postgres;
@@ -113,7 +114,7 @@ fn upgrades<D: Database>(open: impl Fn(bool, &[Migration]) -> Result<D, StoreErr
     });
     drop(open(false, &known).unwrap());
     // A program of the version before goes on beside it, and writes rows of the table that has more columns now.
-    let db = open(false, MIGRATIONS).unwrap();
+    let db = Counted::new(open(false, MIGRATIONS).unwrap());
     let mut older = SqlStore { db, transactions: Transactions::Together };
     let wallet = wallet(7);
     older.commit(&Batch { wallets: vec![wallet.clone()], ..Default::default() }).unwrap();
@@ -229,7 +230,7 @@ fn batches() -> [Batch; 2] {
 }
 
 /// Every row of every table but those of the outbox.
-fn dump(db: &Sqlite) -> Vec<(&'static str, Row)> {
+fn dump(db: &impl Database) -> Vec<(&'static str, Row)> {
     let mut rows = Vec::new();
     for table in TABLES.iter().filter(|table| !["outbox", "delivery"].contains(&table.name)) {
         let sql = format!("select {} from {} order by 1, 2, 3", table.names(), table.name);
@@ -244,7 +245,7 @@ fn a_batch_of_several_buckets_is_written_whole_and_once_wherever_it_breaks_off()
     let [first, second] = batches();
     let transactions = Transactions::Together;
     let (_dir, path) = file();
-    let mut whole = SqlStore { db: Sqlite::open(&path, true).unwrap(), transactions };
+    let mut whole = SqlStore { db: Counted::new(Sqlite::open(&path, true).unwrap()), transactions };
     whole.commit(&first).unwrap();
     let before = dump(&whole.db);
     whole.commit(&second).unwrap();
@@ -255,11 +256,11 @@ fn a_batch_of_several_buckets_is_written_whole_and_once_wherever_it_breaks_off()
     let (mut untouched, mut finished) = (0, 0);
     for (cut, done) in (0..).flat_map(|cut| [(cut, false), (cut, true)]) {
         let (_dir, path) = file();
-        let open = |left| Broken { db: Sqlite::open(&path, true).unwrap(), left };
+        let open = |left| Counted::new(Broken { db: Sqlite::open(&path, true).unwrap(), left });
         let mut store = SqlStore { db: open(None), transactions };
         store.commit(&first).unwrap();
-        assert_eq!(dump(&store.db.db), before);
-        store.db.left = Some((cut, done));
+        assert_eq!(dump(&store.db), before);
+        store.db.db.left = Some((cut, done));
         let written = store.commit(&second);
         let unbroken = written.is_ok();
         // Another process, which may break off as well while it finishes.
@@ -269,12 +270,12 @@ fn a_batch_of_several_buckets_is_written_whole_and_once_wherever_it_breaks_off()
                 break;
             }
         }
-        let found = dump(&store.db.db);
+        let found = dump(&store.db);
         if found == before {
             assert!(!unbroken);
             untouched += 1;
             SqlStore { db: open(None), transactions }.commit(&second).unwrap();
-            assert_eq!(dump(&store.db.db), after);
+            assert_eq!(dump(&store.db), after);
         } else {
             assert_eq!(found, after, "cut at {cut}, {done}");
             finished += 1;
@@ -294,7 +295,7 @@ fn what_could_not_be_written_in_another_bucket_is_refused_before_anything_is() {
     let [first, second] = batches();
     let transactions = Transactions::ByBucket;
     let (_dir, path) = file();
-    let mut store = SqlStore { db: Sqlite::open(&path, true).unwrap(), transactions };
+    let mut store = SqlStore { db: Counted::new(Sqlite::open(&path, true).unwrap()), transactions };
     // What is to change is not there; what must be new is; one row twice.
     let twice =
         Batch { postings: [first.postings.clone(), first.postings.clone()].concat(), ..first.clone() };
@@ -336,7 +337,10 @@ fn what_waits_is_read_as_it_was_written_and_damage_is_seen() {
 #[test]
 fn an_audit_sees_the_same_bucket_by_bucket_as_all_at_once() {
     let (_dir, path) = file();
-    let mut store = SqlStore { db: Sqlite::open(&path, true).unwrap(), transactions: Transactions::Together };
+    let mut store = SqlStore {
+        db: Counted::new(Sqlite::open(&path, true).unwrap()),
+        transactions: Transactions::Together,
+    };
     for batch in batches() {
         store.commit(&batch).unwrap();
     }
