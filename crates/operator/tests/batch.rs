@@ -1,5 +1,5 @@
 //! Statements settled together: as they would have been one after the other, and none in the way of another.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
 mod support;
 
@@ -8,11 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use counterfoil_operator::signatures::{Collected, Seen, holding};
 use counterfoil_operator::store::Transactions;
 use counterfoil_operator::{Place, Reason, Service};
 use counterfoil_ta::api::{Command, Reply};
+use counterfoil_trust::{Verifier as _, open};
+use counterfoil_wire::cert::WalletCert;
+use counterfoil_wire::header::Signer;
 use counterfoil_wire::sync::Statement;
-use counterfoil_wire::{Bytes, Code, Digest};
+use counterfoil_wire::{Algorithm, Amount, Bytes, Code, Digest};
 use proptest::prelude::*;
 use support::database::Schema;
 use support::thief::Thief;
@@ -210,4 +214,34 @@ fn two_statements_of_one_wallet_in_one_batch_follow_each_other() {
     assert!(settled.iter().all(Result::is_ok));
     let report = world.sound();
     assert!(report.cases.iter().any(|case| case.revoked), "{report:?}");
+}
+
+#[test]
+fn a_certificate_is_known_by_all_of_it_and_its_issuer() {
+    let world = World::new();
+    let mut ann = world.person("ann");
+    let sealed = open::<Statement>(&statement(&mut ann)).unwrap();
+    let Signer::Cert(cert) = sealed.envelope.signer else { panic!("signed under a bare key") };
+    let scheme = world.service.scheme();
+    let issuer = |psp| scheme.issuer(psp, Algorithm::EdDsa).unwrap();
+    let mut collected = Collected::default();
+    assert!(!collected.knows(issuer("alpha"), &cert));
+    // The same signature under other words, or of somebody else.
+    let more = WalletCert { ceiling: Amount::MAX, ..cert.clone() };
+    for _ in 0..2 {
+        assert!(!collected.knows(issuer("alpha"), &more));
+        assert!(!collected.knows(issuer("beta"), &cert));
+        assert!(collected.knows(issuer("alpha"), &cert));
+    }
+    // So it is asked for, and found out.
+    let anchors = &scheme.anchors;
+    let mut relied_on = Collected::default();
+    for shown in [&cert, &more, &cert] {
+        anchors.check_wallet_by(&mut relied_on, shown, None, shown.not_before_s).unwrap();
+    }
+    let seen = Seen::new().unwrap();
+    assert_eq!(holding(&seen, &[relied_on]), [false]);
+    let mut genuine = Collected::default();
+    anchors.check_wallet_by(&mut genuine, &cert, None, cert.not_before_s).unwrap();
+    assert_eq!(holding(&seen, &[genuine]), [true]);
 }

@@ -3,10 +3,7 @@
 
 mod support;
 
-use axum::body::{Body, to_bytes};
-use axum::http::Request;
 use counterfoil_operator::Reason;
-use counterfoil_operator::api::router;
 use counterfoil_operator::service::cases::{AskingCases, CaseFile, CaseLine, EvidenceKind};
 use counterfoil_trust::{Revoked, judge, open};
 use counterfoil_wire::cert::Grade;
@@ -15,7 +12,6 @@ use counterfoil_wire::proof::Proof;
 use counterfoil_wire::{Code, KeyId, Wire};
 use serde_json::{Value, json};
 use support::{START_S, Wallet, World};
-use tower::ServiceExt as _;
 
 fn cases(world: &World) -> Vec<CaseLine> {
     world.service.cases(&AskingCases { limit: 1_000, ..AskingCases::default() }).unwrap().cases
@@ -133,15 +129,6 @@ fn a_rolled_back_wallet_is_a_case_by_its_statement_and_by_proof() {
     assert_eq!(code(KeyId([9; 32])), Some(Code::UnknownWallet));
 }
 
-async fn get(world: &World, path: &str, token: &str) -> (u16, Value) {
-    let request = Request::get(path).header("authorization", format!("Bearer {token}"));
-    let request = request.body(Body::empty()).unwrap();
-    let response = router(world.service.clone()).oneshot(request).await.unwrap();
-    let status = response.status().as_u16();
-    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-    (status, serde_json::from_slice(&body).unwrap())
-}
-
 #[tokio::test]
 async fn over_http_the_operator_sees_all_and_a_psp_its_own_customers() {
     let (world, [mut ann, mut bob, mut dan, mut eve]) = forked();
@@ -154,7 +141,7 @@ async fn over_http_the_operator_sees_all_and_a_psp_its_own_customers() {
     let token = |name: &str| std::fs::read_to_string(world.path.join("keys").join(name)).unwrap();
     let (operator, alpha, beta) =
         (token("operator.token"), token("psp-alpha.token"), token("psp-beta.token"));
-    let (status, all) = get(&world, "/v1/cases", &operator).await;
+    let (status, all) = world.get("/v1/cases", &operator).await;
     let mut keys: Vec<&str> =
         all["cases"].as_array().unwrap().iter().map(|case| case["key_id"].as_str().unwrap()).collect();
     keys.sort_unstable();
@@ -167,16 +154,16 @@ async fn over_http_the_operator_sees_all_and_a_psp_its_own_customers() {
     // Page by page.
     let (mut after, mut seen) = (String::new(), 0);
     loop {
-        let (_, page) = get(&world, &format!("/v1/cases?limit=1{after}"), &operator).await;
+        let (_, page) = world.get(&format!("/v1/cases?limit=1{after}"), &operator).await;
         seen += page["cases"].as_array().unwrap().len();
         let Some(next) = page["next"].as_str() else { break };
         after = format!("&after={next}");
     }
     assert_eq!(seen, 2);
-    let (_, own) = get(&world, "/v1/psp/beta/cases?psp=alpha", &beta).await;
+    let (_, own) = world.get("/v1/psp/beta/cases?psp=alpha", &beta).await;
     assert_eq!(own["cases"].as_array().unwrap().len(), 1);
     assert_eq!(own["cases"][0]["key_id"], json!(dan.id().to_string()));
-    let (status, file) = get(&world, &format!("/v1/cases/{}?hops=2", ann.id()), &operator).await;
+    let (status, file) = world.get(&format!("/v1/cases/{}?hops=2", ann.id()), &operator).await;
     assert_eq!(
         (status, &file["trace"]["counterfeit"], &file["evidence"][0]["kind"]),
         (200, &json!(4_000), &json!("proof"))
@@ -192,7 +179,7 @@ async fn over_http_the_operator_sees_all_and_a_psp_its_own_customers() {
         ("/v1/cases?after=x".to_owned(), &operator, Code::ValueOutOfRange),
         ("/v1/cases?reason=none".to_owned(), &operator, Code::ValueOutOfRange),
     ] {
-        let (_, problem) = get(&world, &path, token).await;
+        let (_, problem) = world.get(&path, token).await;
         assert_eq!(problem["code"], json!(code.number()), "{path}");
     }
 }

@@ -5,10 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use axum::body::{Body, to_bytes};
-use axum::http::Request;
 use counterfoil_operator::Reason;
-use counterfoil_operator::api::router;
 use counterfoil_operator::domain::item::Item;
 use counterfoil_operator::domain::reason::Owner;
 use counterfoil_operator::service::report::Asking;
@@ -16,7 +13,6 @@ use counterfoil_wire::Code;
 use counterfoil_wire::cert::Grade;
 use serde_json::{Value, json};
 use support::{START_S, Wallet, World};
-use tower::ServiceExt as _;
 
 fn items(world: &World) -> Vec<Item> {
     world.service.items(&Asking { limit: 1_000, ..Asking::default() }).unwrap().items
@@ -31,15 +27,6 @@ fn known(world: &World) -> Vec<(Reason, u64, u64)> {
     assert_eq!(known.iter().map(|known| known.reason).collect::<Vec<_>>(), Reason::ALL);
     let some = known.iter().filter(|known| known.count > 0 || known.amount > 0);
     some.map(|known| (known.reason, known.count, known.amount)).collect()
-}
-
-async fn get(world: &World, path: &str, token: &str) -> (u16, Value) {
-    let request = Request::get(path).header("authorization", format!("Bearer {token}"));
-    let request = request.body(Body::empty()).unwrap();
-    let response = router(world.service.clone()).oneshot(request).await.unwrap();
-    let status = response.status().as_u16();
-    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-    (status, serde_json::from_slice(&body).unwrap())
 }
 
 #[test]
@@ -150,22 +137,22 @@ async fn over_http_the_operator_sees_all_and_a_psp_its_own() {
     let token = |name: &str| std::fs::read_to_string(world.path.join("keys").join(name)).unwrap();
     let (operator, alpha, beta) =
         (token("operator.token"), token("psp-alpha.token"), token("psp-beta.token"));
-    let (status, summary) = get(&world, "/v1/reconciliation", &operator).await;
+    let (status, summary) = world.get("/v1/reconciliation", &operator).await;
     let due =
         json!([{ "reason": "payer-only", "owner": "payee", "count": 2, "amount": 600, "oldest_s": START_S }]);
     assert_eq!((status, &summary["open"], &summary["cases"]), (200, &due, &json!([])));
-    let (_, page) = get(&world, "/v1/reconciliation/items?reason=payer-only&limit=1", &operator).await;
+    let (_, page) = world.get("/v1/reconciliation/items?reason=payer-only&limit=1", &operator).await;
     assert_eq!(
         (page["items"].as_array().unwrap().len(), page["items"][0]["amount"].as_u64()),
         (1, Some(300))
     );
     let next = page["next"].as_str().unwrap();
-    let (_, page) = get(&world, &format!("/v1/reconciliation/items?after={next}"), &operator).await;
+    let (_, page) = world.get(&format!("/v1/reconciliation/items?after={next}"), &operator).await;
     assert_eq!((page["items"].as_array().unwrap().len(), &page["next"]), (1, &Value::Null));
     let own = |psp: &str| format!("/v1/psp/{psp}/reconciliation/items");
-    assert_eq!(get(&world, &own("alpha"), &alpha).await.1["items"].as_array().unwrap().len(), 2);
+    assert_eq!(world.get(&own("alpha"), &alpha).await.1["items"].as_array().unwrap().len(), 2);
     // What it asks for beyond its own it does not get.
-    let (_, page) = get(&world, &format!("{}?psp=alpha", own("beta")), &beta).await;
+    let (_, page) = world.get(&format!("{}?psp=alpha", own("beta")), &beta).await;
     assert_eq!(page["items"], json!([]));
     for (path, token, code) in [
         ("/v1/reconciliation", "", Code::OperatorUnauthorised),
@@ -177,7 +164,7 @@ async fn over_http_the_operator_sees_all_and_a_psp_its_own() {
         ("/v1/reconciliation/items?after=a5", &operator, Code::ValueOutOfRange),
         ("/v1/reconciliation/items?spelled=wrong", &operator, Code::ValueOutOfRange),
     ] {
-        let (status, problem) = get(&world, path, token).await;
+        let (status, problem) = world.get(path, token).await;
         assert_eq!(problem["code"], json!(code.number()), "{path} {problem}");
         assert_eq!(problem["status"], json!(status));
         assert_eq!(status == 401, code != Code::ValueOutOfRange, "{path} {status}");

@@ -20,6 +20,9 @@ pub const PAGE_MAX: usize = 1_000;
 /// Pieces of evidence and disputed payments that a case shows.
 pub const SHOWN_MAX: usize = 100;
 
+/// Bytes of evidence that a case shows, but for one piece that is larger.
+const EVIDENCE_BYTES_MAX: usize = 8 << 20;
+
 /// A key and what it is accused of.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct CaseLine {
@@ -110,7 +113,7 @@ pub struct CaseFile {
     pub owed: u64,
     /// Who bears it.
     pub borne_by: Option<String>,
-    /// What it is accused of, and by what. 100 pieces at most.
+    /// What it is accused of, and by what. 100 pieces and 8 MiB at most, or one piece; the list of cases counts all.
     pub evidence: Vec<Evidence>,
     /// Its payments that are in conflict with each other. 100 at most.
     pub disputed: Vec<Disputed>,
@@ -182,7 +185,7 @@ impl Service {
             || Ok(()),
             |rows, ()| {
                 let wallet = rows.wallet(key)?.ok_or(Code::UnknownWallet)?;
-                let evidence = rows.evidence(key, SHOWN_MAX)?;
+                let evidence = rows.evidence(key, SHOWN_MAX, EVIDENCE_BYTES_MAX)?;
                 if evidence.is_empty() {
                     return Err(Code::CaseUnknown.into());
                 }

@@ -536,8 +536,13 @@ pub trait Snapshot: AuditRows<Error = StoreError> + Send {
     /// One wallet.
     fn wallet(&mut self, key: &KeyId) -> Result<Option<Wallet>, StoreError>;
 
-    /// What a key is accused of, when, and by what.
-    fn evidence(&mut self, key: &KeyId, limit: usize) -> Result<Vec<(Reason, u32, Vec<u8>)>, StoreError>;
+    /// What a key is accused of, when, and by what: up to so many pieces, and up to so many bytes but for the first.
+    fn evidence(
+        &mut self,
+        key: &KeyId,
+        pieces_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Reason, u32, Vec<u8>)>, StoreError>;
 
     /// Payments of a payer that are in conflict with another one, without evidence.
     fn disputed(&mut self, payer: &KeyId, limit: usize) -> Result<Vec<Record>, StoreError>;

@@ -142,11 +142,23 @@ impl Snapshot for At {
         Ok(self.all(queries::WALLET, &own(key), rows::wallet)?.pop())
     }
 
-    fn evidence(&mut self, key: &KeyId, limit: usize) -> Result<Vec<(Reason, u32, Vec<u8>)>, StoreError> {
-        self.all(queries::EVIDENCE, &up_to(key, limit), |row| {
+    fn evidence(
+        &mut self,
+        key: &KeyId,
+        pieces_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Reason, u32, Vec<u8>)>, StoreError> {
+        let (mut found, mut bytes) = (Vec::new(), 0usize);
+        self.moment.visit(queries::EVIDENCE, &up_to(key, pieces_max), &mut |row| {
             let mut row = Fields::new("misconduct", row);
-            Ok((row.reason()?, row.int()?, row.bytes()?))
-        })
+            let piece = (row.reason()?, row.int()?, row.bytes()?);
+            bytes = bytes.saturating_add(piece.2.len());
+            if found.is_empty() || bytes <= bytes_max {
+                found.push(piece);
+            }
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     fn disputed(&mut self, payer: &KeyId, limit: usize) -> Result<Vec<Record>, StoreError> {

@@ -1,6 +1,7 @@
 //! The embedded database: one SQLite file, one writer.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, TransactionBehavior, params, params_from_iter};
@@ -14,6 +15,8 @@ use super::value::{Row, Value};
 const CACHE_KIB: i64 = 64 << 10;
 /// The write-ahead log goes into the database when it has this many pages of 4 KiB: few batches have so many.
 const CHECKPOINT_PAGES: i64 = 16_384;
+/// How long another connection that is at work is waited for.
+const BUSY: Duration = Duration::from_secs(5);
 /// Statements that stay prepared: more than there are.
 const PREPARED: usize = 128;
 
@@ -36,7 +39,7 @@ impl Sqlite {
             return Err(StoreError::Empty);
         }
         let mut db = Connection::open_with_flags(path, flags)?;
-        db.busy_timeout(std::time::Duration::from_secs(5))?;
+        db.busy_timeout(BUSY)?;
         db.pragma_update(None, "journal_mode", "wal")?;
         db.pragma_update(None, "synchronous", "full")?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
@@ -155,6 +158,7 @@ impl Database for Sqlite {
 
     fn snapshot(&self) -> Result<Box<dyn Moment>, StoreError> {
         let db = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        db.busy_timeout(BUSY)?;
         // A transaction begins to see when it first reads.
         db.execute_batch("begin")?;
         db.query_row("select count(*) from migration", [], |_| Ok(()))?;

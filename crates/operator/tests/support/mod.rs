@@ -12,6 +12,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use counterfoil_operator::api::router;
 use counterfoil_operator::store;
 use counterfoil_operator::{AuditReport, InitOptions, NewKey, Place, Refusal, Service, init};
 use counterfoil_rail::{Account, SimulatedRail};
@@ -23,6 +26,7 @@ use counterfoil_wire::cert::{Grade, Name};
 use counterfoil_wire::element::{CounterKind, ElementStatement};
 use counterfoil_wire::sync::Standing;
 use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId, Nonce, Reference, Wire};
+use tower::ServiceExt as _;
 
 use database::{Database, Schema, transactions};
 
@@ -76,6 +80,16 @@ impl World {
     pub fn store(&self) -> Box<dyn store::Store> {
         let file = store::Location::Sqlite(self.path.join("operator.db"));
         store::open(&self.database.location().unwrap_or(file), transactions()).unwrap()
+    }
+
+    /// What the API answers to somebody with this bearer token: status and body.
+    pub async fn get(&self, path: &str, token: &str) -> (u16, serde_json::Value) {
+        let request = Request::get(path).header("authorization", format!("Bearer {token}"));
+        let request = request.body(Body::empty()).unwrap();
+        let response = router(self.service.clone()).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
     }
 
     /// As after kill -9: everything in memory is gone.
