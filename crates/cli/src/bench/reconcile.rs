@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use counterfoil_operator::domain::journal::read;
 use counterfoil_operator::signatures::{Collected, Seen, all_hold_strictly};
+use counterfoil_operator::store::Transactions;
 use counterfoil_operator::{InitOptions, Service, init};
 use counterfoil_trust::open;
 use counterfoil_vectors::fixed::START_S;
@@ -32,6 +33,9 @@ pub(crate) struct ReconcileArgs {
     /// Where the operator keeps its rows; postgres starts a server of its own, which commits durably and ends with the run
     #[arg(long, value_enum, default_value_t = StoreKind::Sqlite)]
     store: StoreKind,
+    /// How rows of several buckets are written: together or by-bucket
+    #[arg(long, value_name = "HOW", default_value = "together")]
+    transactions: Transactions,
     /// Measure again when the ledger holds so many times the payments
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     grow: u32,
@@ -56,6 +60,7 @@ impl Alg {
 struct Figures {
     alg: &'static str,
     store: &'static str,
+    transactions: &'static str,
     payments: u64,
     wallets: u64,
     /// On the clock, from the first statement given in to the last settlement.
@@ -114,7 +119,8 @@ fn measure(service: &Service, statements: &Statements, output: &Output) -> Resul
 pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
     let algorithm = args.alg.algorithm();
     let dir = tempfile::tempdir().context("cannot make a folder for the operator")?;
-    let rows = Rows::new(args.store, &dir.path().join("operator"))?;
+    let mut rows = Rows::new(args.store, &dir.path().join("operator"))?;
+    rows.place.transactions = Some(args.transactions);
     init(rows.place.clone(), InitOptions::sandbox(START_S))?;
     let open = || Service::open(rows.place.clone(), Arc::new(|| START_S));
     let service = open()?;
@@ -161,6 +167,7 @@ pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
     let figures = Figures {
         alg: algorithm.name(),
         store: rows.name(),
+        transactions: args.transactions.name(),
         payments: statements.payments,
         wallets: statements.wallets,
         payments_per_s: per_s(first.took),
