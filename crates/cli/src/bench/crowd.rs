@@ -2,17 +2,19 @@
 //! both halves of every payment.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use counterfoil_operator::{NewKey, Service};
 use counterfoil_ta::api::{Command, Reply, Response};
+use counterfoil_trust::sha256;
 use counterfoil_vectors::fixed::wallet::Wallet;
 use counterfoil_wire::cert::{Grade, Name};
 use counterfoil_wire::element::{CounterKind, ElementStatement};
-use counterfoil_wire::{Algorithm, Amount, Bytes, Reference, Wire};
+use counterfoil_wire::{Algorithm, Amount, Bytes, Digest, Reference, Wire};
 
 use crate::output::Progress;
 
@@ -25,6 +27,8 @@ const AMOUNT_MINOR: u64 = 100;
 /// Statements in a file, in an order in which the halves of a payment rarely stand together.
 pub(crate) struct Statements {
     path: PathBuf,
+    /// Where each begins, and how long it is.
+    places: Vec<(u64, usize)>,
     pub(crate) payments: u64,
     pub(crate) wallets: u64,
 }
@@ -49,7 +53,10 @@ pub(crate) fn statements(
     let (circles, each) = (usize::try_from(wallets)?.div_ceil(CIRCLE), usize::try_from(each)?);
     let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(circles);
-    let mut made: Vec<Vec<u8>> = Vec::new();
+    let path = dir.join(format!("statements-{first_circle}"));
+    // Written as they are made: what a benchmark holds in memory is not what it measures.
+    let file = Mutex::new((File::create(&path).context("cannot write the statements")?, 0u64));
+    let mut made: Vec<(Digest, u64, usize)> = Vec::new();
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|_| {
@@ -60,7 +67,14 @@ pub(crate) fn statements(
                         if circle >= circles {
                             return Ok::<_, anyhow::Error>(made);
                         }
-                        made.extend(live(service, first_circle + circle, each, algorithm)?);
+                        let statements = live(service, first_circle + circle, each, algorithm)?;
+                        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                        for statement in statements {
+                            file.0.write_all(&statement)?;
+                            made.push((sha256(&statement), file.1, statement.len()));
+                            file.1 += statement.len() as u64;
+                        }
+                        drop(file);
                         let paid = (CIRCLE * each) as u64;
                         progress.set(done.fetch_add(paid, Ordering::Relaxed) + paid);
                     }
@@ -73,15 +87,14 @@ pub(crate) fn statements(
         Ok::<_, anyhow::Error>(())
     })?;
     // By their own hash: as good as shuffled, and the same each time.
-    made.sort_by_cached_key(|statement| counterfoil_trust::sha256(statement));
-    let path = dir.join(format!("statements-{first_circle}"));
-    let mut file = BufWriter::new(File::create(&path).context("cannot write the statements")?);
-    for statement in &made {
-        file.write_all(&u32::try_from(statement.len())?.to_le_bytes())?;
-        file.write_all(statement)?;
-    }
-    file.flush()?;
-    Ok(Statements { path, payments: (circles * CIRCLE * each) as u64, wallets: (circles * CIRCLE) as u64 })
+    made.sort_unstable_by_key(|(hash, ..)| hash.0);
+    let places = made.into_iter().map(|(_, begin, len)| (begin, len)).collect();
+    Ok(Statements {
+        path,
+        places,
+        payments: (circles * CIRCLE * each) as u64,
+        wallets: (circles * CIRCLE) as u64,
+    })
 }
 
 impl Drop for Statements {
@@ -97,14 +110,13 @@ impl Statements {
     }
 
     /// Reads them, one after the other.
-    pub(crate) fn read(&self) -> Result<impl Iterator<Item = Vec<u8>> + use<>> {
-        let mut file = BufReader::new(File::open(&self.path).context("cannot read the statements")?);
-        Ok(std::iter::from_fn(move || {
-            let mut len = [0; 4];
-            file.read_exact(&mut len).ok()?;
-            let mut statement = vec![0; usize::try_from(u32::from_le_bytes(len)).ok()?];
-            file.read_exact(&mut statement).ok()?;
-            Some(statement)
+    pub(crate) fn read(&self) -> Result<impl ExactSizeIterator<Item = Vec<u8>> + use<>> {
+        let mut file = File::open(&self.path).context("cannot read the statements")?;
+        Ok(self.places.clone().into_iter().map(move |(begin, len)| {
+            let mut statement = vec![0; len];
+            let read = file.seek(SeekFrom::Start(begin)).and_then(|_| file.read_exact(&mut statement));
+            // One that cannot be read is refused, and ends the run.
+            read.map(|()| statement).unwrap_or_default()
         }))
     }
 }

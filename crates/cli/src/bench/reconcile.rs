@@ -73,7 +73,8 @@ struct Figures {
     statements_per_payment: f64,
     /// Rows read and written.
     rows_per_payment: f64,
-    /// The most that the process held beyond what it held when the clock started; absent where the system does not count.
+    /// The most that the process held while the clock ran, beyond what it held when it was started; absent where the system does not
+    /// count.
     peak_mib: Option<f64>,
     conserved: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,8 +102,14 @@ struct Measured {
     rows_per_payment: f64,
 }
 
-fn measure(service: &Service, statements: &Statements, output: &Output) -> Result<Measured> {
-    let (held, before) = (memory::start_bytes(), service.work());
+fn measure(
+    service: &Service,
+    statements: &Statements,
+    held: Option<u64>,
+    output: &Output,
+) -> Result<Measured> {
+    let before = service.work();
+    memory::start_bytes();
     let took = settle::all(service, statements.read()?, output)?;
     let peak = memory::peak_bytes().zip(held).map(|(peak, held)| peak.saturating_sub(held));
     let work = service.work();
@@ -118,6 +125,7 @@ fn measure(service: &Service, statements: &Statements, output: &Output) -> Resul
 
 pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
     let algorithm = args.alg.algorithm();
+    let held = memory::start_bytes();
     let dir = tempfile::tempdir().context("cannot make a folder for the operator")?;
     let mut rows = Rows::new(args.store, &dir.path().join("operator"))?;
     rows.place.transactions = Some(args.transactions);
@@ -137,7 +145,7 @@ pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
     drop(service);
     let stored_before = rows.bytes()?;
     let service = open()?;
-    let first = measure(&service, &statements, output)?;
+    let first = measure(&service, &statements, held, output)?;
     drop(service);
     let stored = rows.bytes()?.saturating_sub(stored_before);
     let per_s = |time: Duration| statements.payments as f64 / time.as_secs_f64();
@@ -148,7 +156,7 @@ pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
         settle::all(&service, more.read()?, output)?;
         let last = crowd(&service, statements.circles() + more.circles(), statements.payments)?;
         drop(service);
-        let measured = measure(&open()?, &last, output)?;
+        let measured = measure(&open()?, &last, held, output)?;
         Some(Grown {
             ledger_payments: statements.payments + more.payments,
             payments_per_s: per_s(measured.took),
