@@ -92,8 +92,8 @@ pub fn trace<E>(
     let mut rests: BTreeMap<KeyId, Rest> = BTreeMap::new();
     let mut looked_at: BTreeMap<KeyId, Flows> = BTreeMap::new();
     // All that the source passed on came from what it had no right to.
-    let spread = first.passed_on.iter().map(|(_, amount, _)| amount).sum::<u64>();
-    let spread = spread.saturating_add(first.in_flight).saturating_add(first.cashed_out);
+    let passed_on = first.passed_on.iter().map(|(_, amount, _)| *amount);
+    let spread = passed_on.chain([first.in_flight, first.cashed_out]).fold(0, u64::saturating_add);
     let mut arrived = BTreeMap::from([(source, counterfeit)]);
     looked_at.insert(source, Flows { received: spread.max(counterfeit), ..first });
     for hop in 1..=hops.min(HOPS_MAX) {

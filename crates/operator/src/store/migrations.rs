@@ -3,7 +3,8 @@
 //! Migrations expand and contract. An *expansion* adds: a table, an index, a column with a default. Programs of the version
 //! before go on working beside it, since they name the columns that they know. A *contraction* takes away what no program that
 //! may still run looks at, and says so by [`Migration::known_by`]. So an upgrade is: expand, replace the programs one after
-//! the other, contract with the version after. A migration that was released never changes.
+//! the other, contract with the version after. A migration that was released never changes. What waits in an outbox is rows as
+//! the version that wrote them knows them: a batch that broke off is finished by that version, before it is replaced.
 //!
 //! The text is PostgreSQL's as far as SQLite understands it: whole numbers are `bigint`, flags are whole numbers too, bytes
 //! are `bytea`. SQLite keeps a table with its key (`without rowid`) where a line ends in `);`.

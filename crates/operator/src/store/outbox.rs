@@ -31,6 +31,10 @@ type ByBucket<'a> = BTreeMap<u16, Vec<Write<'a>>>;
 /// Writes a batch, in one transaction for each bucket. Fails with nothing written, or, where the database breaks off in the middle, with
 /// all of it written once [`deliver`] was called.
 pub(super) fn commit(db: &mut impl Database, writes: Vec<Write<'_>>) -> Result<(), StoreError> {
+    // A batch before it that broke off: what was read since is not as it will be, and a later mark would hide what still waits.
+    if !db.select_each(queries::WAITING, &[vec![HOME.into()]])?.is_empty() {
+        return Err(StoreError::Unexpected("outbox"));
+    }
     let mut buckets = by_bucket(writes)?;
     if buckets.len() < 2 {
         return db.write(&buckets.into_values().next().unwrap_or_default());
@@ -44,14 +48,14 @@ pub(super) fn commit(db: &mut impl Database, writes: Vec<Write<'_>>) -> Result<(
     home.push(Write::Rows(&table::OUTBOX, buckets.iter().map(waiting).collect()));
     home.push(delivered(HOME, number));
     db.write(&home)?;
-    let places = buckets.keys().map(|place| delivered_row(*place, number)).collect();
+    let places = buckets.keys().map(|place| waiting_at(*place, number)).collect();
     let with_mark = |(place, mut writes): (u16, Vec<_>)| {
         writes.push(delivered(place, number));
         writes
     };
     let buckets: Vec<Vec<Write<'_>>> = buckets.into_iter().map(with_mark).collect();
     db.write_apart(&buckets)?;
-    db.write(&[Write::Change(&queries::DELIVERED, places)])
+    db.write(&[Write::Change(&queries::FORGET, places)])
 }
 
 /// Writes what was decided and not written yet.
@@ -64,7 +68,7 @@ pub(super) fn deliver(db: &mut impl Database) -> Result<(), StoreError> {
             writes.push(delivered(place, number));
             db.write(&writes)?;
         }
-        db.write(&[Write::Change(&queries::DELIVERED, vec![delivered_row(place, number)])])?;
+        db.write(&[Write::Change(&queries::FORGET, vec![waiting_at(place, number)])])?;
     }
     Ok(())
 }
@@ -78,7 +82,7 @@ fn delivered(place: u16, number: i64) -> Write<'static> {
     Write::Rows(&table::DELIVERY, vec![vec![place.into(), HOME.into(), number.into()]])
 }
 
-fn delivered_row(place: u16, number: i64) -> Vec<Value<'static>> {
+fn waiting_at(place: u16, number: i64) -> Vec<Value<'static>> {
     vec![HOME.into(), number.into(), place.into()]
 }
 

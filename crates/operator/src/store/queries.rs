@@ -213,8 +213,8 @@ pub(super) static MOVED: Change = Change {
     sql: "update rail_move set done = 1 where bucket = $1 and id = $2",
     key_at: 0,
 };
-pub(super) static DELIVERED: Change = Change {
-    name: "delivered",
+pub(super) static FORGET: Change = Change {
+    name: "forget",
     table: &table::OUTBOX,
     sql: "delete from outbox where bucket = $1 and number = $2 and place = $3",
     key_at: 0,
@@ -222,7 +222,7 @@ pub(super) static DELIVERED: Change = Change {
 
 /// All of them.
 pub(super) static CHANGES: [&Change; 6] =
-    [&USE_ACTIVATION, &USE_INDEX, &SET_BITS, &COME_TO_REST, &MOVED, &DELIVERED];
+    [&USE_ACTIVATION, &USE_INDEX, &SET_BITS, &COME_TO_REST, &MOVED, &FORGET];
 
 pub(super) const WAITING: &str =
     "select number, place, writes from outbox where bucket = $1 order by number, place";
@@ -273,7 +273,7 @@ pub(super) const ALL: &[(&str, Option<&str>)] = &[
     (SET_BITS.sql, None),
     (COME_TO_REST.sql, None),
     (MOVED.sql, None),
-    (DELIVERED.sql, None),
+    (FORGET.sql, None),
     (CASES, None),
     (TALLIES, None),
     (FEW_WALLETS, None),

@@ -263,6 +263,13 @@ fn a_batch_of_several_buckets_is_written_whole_and_once_wherever_it_breaks_off()
         store.db.db.left = Some((cut, done));
         let written = store.commit(&second);
         let unbroken = written.is_ok();
+        // Whoever goes on in the same turn, as if nothing had happened, is not let: a later mark would hide what waits.
+        store.db.db.left = None;
+        let waits = !store.db.select_each(queries::WAITING, &[vec![0u16.into()]]).unwrap().is_empty();
+        let other = Batch { wallets: vec![wallet(1)], ..Batch::default() };
+        if waits {
+            assert!(matches!(store.commit(&other), Err(StoreError::Unexpected("outbox"))));
+        }
         // Another process, which may break off as well while it finishes.
         for at in 0..20 {
             store = SqlStore { db: open(Some((at, at % 2 == 1))), transactions: Transactions::Together };
