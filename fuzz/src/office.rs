@@ -13,7 +13,7 @@ use counterfoil_wire::{Amount, Digest, KeyId, PublicKey, Wire};
 
 use crate::domain::audit::{InMemory, audit};
 use crate::domain::closing::{close, close_out};
-use crate::domain::journal::{Reading, read};
+use crate::domain::journal::{Reading, own_cert, read};
 use crate::domain::ledger::{Account, Kind, Posting};
 use crate::domain::reason::Reason;
 use crate::domain::reconcile::{Judgement, Move, WorkingSet, reconcile, refuse, write_off};
@@ -112,7 +112,8 @@ impl Office {
         if let Some(answered) = self.answers.get(&(own, message)) {
             return Some(answered.clone());
         }
-        let read = read(&self.anchors, &mut AtOnce, &sealed, bytes);
+        let cert = own_cert(&self.anchors, &mut AtOnce, &sealed);
+        let read = read(&self.anchors, &mut AtOnce, &sealed, cert, bytes);
         let judge = if read.is_ok() { reconcile } else { refuse };
         let reading = read.unwrap_or_else(|_| Reading::without_entries(&scheme, &sealed, bytes));
         let claims = &reading.claims;

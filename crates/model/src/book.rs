@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use counterfoil_operator::domain::audit::{InMemory, audit};
 use counterfoil_operator::domain::closing::{close, close_out};
-use counterfoil_operator::domain::journal::{Reading, read};
+use counterfoil_operator::domain::journal::{Reading, own_cert, read};
 use counterfoil_operator::domain::ledger::{Account, Books as Ledger, Kind, Posting};
 use counterfoil_operator::domain::reason::Reason;
 use counterfoil_operator::domain::reconcile::{Judgement, Move, WorkingSet, reconcile, refuse};
@@ -274,7 +274,10 @@ impl Operator {
             return Some(answer.bytes.clone());
         }
         let wallet = book.wallets.get(&own)?.key;
-        let read = self.readings.get(name, || Arc::new(read(anchors, &mut AtOnce, &sealed, &bytes.0).ok()));
+        let read = self.readings.get(name, || {
+            let cert = own_cert(anchors, &mut AtOnce, &sealed);
+            Arc::new(read(anchors, &mut AtOnce, &sealed, cert, &bytes.0).ok())
+        });
         let set = gather(book, &own);
         let rules = &self.scheme.rules;
         let judgement = match read.as_ref() {

@@ -32,6 +32,8 @@ struct Broken {
     receipts: Vec<Bytes>,
     closed_below: u32,
     orders: u32,
+    /// The certificate that it signs statements with; its bare key without one.
+    shows: Option<WalletCert>,
 }
 
 impl Broken {
@@ -58,6 +60,7 @@ impl Broken {
             receipts: Vec::new(),
             closed_below: 0,
             orders: 0,
+            shows: None,
         }
     }
 
@@ -155,7 +158,7 @@ impl Broken {
             tamper: None,
             nonce: Nonce([2; 16]),
         };
-        let signer = Signer::Key(self.key.public());
+        let signer = self.shows.clone().map_or(Signer::Key(self.key.public()), Signer::Cert);
         let (statement, id) = seal(&self.scheme, &self.key, &[1; 32], &body, signer, None);
         let settled = world.service.settle(&statement.to_bytes()).map_err(|refusal| refusal.code())?;
         let settled = open::<Settlement>(&settled).unwrap();
@@ -204,16 +207,24 @@ fn paying_from_two_branches_gives_a_proof_that_holds_for_anybody() {
 }
 
 #[test]
-fn two_statements_under_one_number_are_proof_though_neither_shows_a_certificate() {
-    let world = World::new();
-    let mut eve = Broken::enrol(&world, "eve");
-    eve.fund(&world, 1_000);
-    let (head, after, entries) = (eve.head, eve.after, eve.entries.clone());
-    eve.sync(&world).unwrap();
-    (eve.head, eve.after, eve.entries) = (head, after, entries);
-    eve.closed_below = 9;
-    eve.sync(&world).unwrap();
-    assert_eq!(proven(&world), [(eve.id(), Misbehaviour::Fork)]);
+fn two_statements_under_one_number_are_proof_whatever_certificate_they_show() {
+    let shown: [fn(&WalletCert) -> Option<WalletCert>; 3] = [
+        |_| None,
+        |cert| Some(cert.clone()),
+        |cert| Some(WalletCert { ceiling: Amount::MAX, ..cert.clone() }),
+    ];
+    for shows in shown {
+        let world = World::new();
+        let mut eve = Broken::enrol(&world, "eve");
+        eve.fund(&world, 1_000);
+        eve.shows = shows(&eve.cert);
+        let (head, after, entries) = (eve.head, eve.after, eve.entries.clone());
+        eve.sync(&world).unwrap();
+        (eve.head, eve.after, eve.entries) = (head, after, entries);
+        eve.closed_below = 9;
+        eve.sync(&world).unwrap();
+        assert_eq!(proven(&world), [(eve.id(), Misbehaviour::Fork)]);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod support;
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
@@ -82,6 +83,21 @@ async fn a_crowd_with_garbage_in_it_is_settled_each_as_it_deserves() {
     for key in ["new", "new", "newer"] {
         assert_eq!(api.clone().oneshot(request(key, &statement)).await.unwrap().status(), 200);
     }
+}
+
+#[test]
+fn what_was_answered_is_answered_while_somebody_else_has_the_turn() {
+    let world = World::new();
+    let mut ann = world.person("ann");
+    let statement = ann.message(&Command::Statement {}).unwrap().0;
+    let settled = world.service.settle(&statement).unwrap();
+    let turn = std::fs::File::options().write(true).open(world.path.join("lock")).unwrap();
+    turn.lock().unwrap();
+    let (again, answer) = std::sync::mpsc::channel();
+    let service = world.service.clone();
+    std::thread::spawn(move || again.send(service.settle(&statement)));
+    let answered = answer.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!(answered.unwrap(), settled);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use counterfoil_operator::domain::journal::read;
+use counterfoil_operator::domain::journal::{own_cert, read};
 use counterfoil_trust::{Anchors, AtOnce, open};
 use counterfoil_vectors::format::File;
 use counterfoil_vectors::json::unhex;
@@ -15,7 +15,8 @@ fn read_hex(anchors: &Anchors, hex: &str) -> Result<counterfoil_operator::domain
     let bytes = unhex(hex).unwrap();
     let sealed = open::<Statement>(&bytes)?;
     sealed.check_signature(&anchors.scheme)?;
-    read(anchors, &mut AtOnce, &sealed, &bytes)
+    let cert = own_cert(anchors, &mut AtOnce, &sealed);
+    read(anchors, &mut AtOnce, &sealed, cert, &bytes)
 }
 
 #[test]

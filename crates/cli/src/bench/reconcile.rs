@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use counterfoil_operator::domain::journal::read;
+use counterfoil_operator::domain::journal::{own_cert, read};
 use counterfoil_operator::signatures::{Collected, Seen, all_hold_strictly};
 use counterfoil_operator::store::Transactions;
 use counterfoil_operator::{InitOptions, Service, init};
@@ -206,7 +206,8 @@ fn verify(service: &Service, statements: &Statements, output: &Output) -> Result
         let mut relies_on = Collected::default();
         let sealed = open::<Statement>(&bytes)?;
         sealed.check_signature_by(&mut relies_on, &anchors.scheme)?;
-        read(anchors, &mut relies_on, &sealed, &bytes)?;
+        let cert = own_cert(anchors, &mut relies_on, &sealed);
+        read(anchors, &mut relies_on, &sealed, cert, &bytes)?;
         relies_on.keep_new(&seen, &mut names);
         let start = Instant::now();
         if !all_hold_strictly(&relies_on) {

@@ -141,8 +141,16 @@ impl Reading {
     }
 }
 
-/// Reads a statement and checks everything in it that does not depend on what came before. Where `verifier` checks later,
-/// nothing of it holds before every signature does.
+/// The certificate that a statement is signed with, if it may hold: a statement is good without it. Where `verifier` checks later, it
+/// holds if every signature does that `verifier` was asked for here.
+pub fn own_cert<V: Verifier>(anchors: &Anchors, verifier: &mut V, sealed: &Sealed) -> Option<WalletCert> {
+    let Signer::Cert(cert) = &sealed.envelope.signer else { return None };
+    anchors.check_wallet_by(verifier, cert, None, cert.not_before_s).ok()?;
+    Some(cert.clone())
+}
+
+/// Reads a statement that is signed with `cert`, or with a bare key, and checks everything in it that does not depend on what came
+/// before. Where `verifier` checks later, nothing of it holds before every signature does.
 ///
 /// # Errors
 /// [`Code::BadSignature`] and those of [`open`] for the statement as a whole; [`Code::StatementInvalid`] for anything
@@ -151,6 +159,7 @@ pub fn read<V: Verifier>(
     anchors: &Anchors,
     verifier: &mut V,
     sealed: &Sealed,
+    cert: Option<WalletCert>,
     bytes: &[u8],
 ) -> Result<Reading, Error> {
     let scheme = &anchors.scheme;
@@ -182,11 +191,6 @@ pub fn read<V: Verifier>(
     // A proof that cannot be read or shows nothing is worth nothing; it may have come by gossip, and the wallet that
     // hands it on did no wrong.
     let proofs = claims.proofs.iter().filter_map(|proof| Proof::from_bytes(&proof.0).ok()).collect();
-    // Whatever `verifier` is, this is known now: a statement is good without it.
-    let cert = match &sealed.envelope.signer {
-        Signer::Cert(cert) => anchors.check_wallet(cert, None, cert.not_before_s).ok().map(|_| cert.clone()),
-        Signer::Key(_) => None,
-    };
     Ok(Reading {
         key,
         wallet,

@@ -2,9 +2,9 @@
 //!
 //! A request is [admitted](Intake::admit) before its body is read: all bodies that are held together have at most
 //! [`HELD_MAX`] bytes. One that finds no room is told when to come again. An admitted statement waits in a queue; whichever
-//! worker is free takes all that wait, up to a batch, checks their signatures beside the other worker, and writes what comes of
-//! them in its turn. Nothing is acknowledged before it is durable: a process that is killed owes its clients an answer, and the
-//! same statement, sent again, gets the one that was written, or is settled then.
+//! worker is free takes all that wait, up to a batch. A batch's signatures are checked on all cores while the batch before it is
+//! written: each of the two is one batch's turn. Nothing is acknowledged before it is durable: a process that is killed owes its
+//! clients an answer, and the same statement, sent again, gets the one that was written, or is settled then.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,8 +17,8 @@ use counterfoil_wire::{Code, Digest};
 use tokio::sync::oneshot;
 
 use super::Service;
-use super::settle::{Settled, all_refused};
-use crate::store::{Batch, Kept};
+use super::settle::{Incoming, Settled, all_refused};
+use crate::store::Kept;
 
 /// Bytes of all bodies that are held at once.
 pub const HELD_MAX: usize = 256 << 20;
@@ -28,7 +28,7 @@ pub const HELD_MIN: usize = 128 << 10;
 const BATCH_MAX: usize = 64;
 /// Bytes of the statements in a batch.
 const BATCH_BYTES_MAX: usize = 16 << 20;
-/// One writes; while it waits for the disk or the server, two are enough to keep the cores at signatures.
+/// One writes, one reads, and one has been read when the turn to write is free.
 const WORKERS: usize = 3;
 /// What a statement is thought to take until some were settled.
 const FIRST_GUESS: Duration = Duration::from_millis(5);
@@ -188,7 +188,7 @@ impl Service {
     /// is kept with the statement, so that of the key no more than that is kept.
     pub fn settle_arrivals(&self, arrivals: &[Arrival]) -> Vec<Settled> {
         let keys: Vec<Digest> = arrivals.iter().map(|arrival| arrival.key).collect();
-        let kept = match self.exclusively(|desk| Ok(desk.store.kept(&keys)?)) {
+        let kept = match self.beside(|store| store.kept(&keys)) {
             Ok(kept) => kept,
             Err(refusal) => return all_refused(refusal, arrivals.len()),
         };
@@ -199,31 +199,21 @@ impl Service {
             *named.entry(arrival.key).or_insert(first) != arrival.request
         };
         let reused: Vec<bool> = arrivals.iter().zip(&kept).map(reused).collect();
-        let fresh = arrivals.iter().zip(&reused).filter(|(_, reused)| !**reused);
-        let fresh: Vec<&[u8]> = fresh.map(|(arrival, _)| arrival.statement.as_slice()).collect();
-        let mut settled = self.settle_all(&fresh).into_iter();
-        let settled: Vec<Settled> = reused
-            .iter()
-            .map(|reused| match reused {
-                true => Err(Code::IdempotencyReused.into()),
-                false => settled.next().unwrap_or(Err(Code::Internal.into())),
-            })
-            .collect();
         let now_s = self.now_s();
-        let answered = arrivals.iter().zip(&kept).zip(&settled);
-        let new: Vec<(Digest, Kept, u32)> = answered
-            .filter(|((_, kept), settled)| kept.is_none() && settled.is_ok())
-            .map(|((arrival, _), _)| {
-                (arrival.key, Kept { request: arrival.request, status: 200, body: String::new() }, now_s)
+        let fresh = arrivals.iter().zip(&kept).zip(&reused).filter(|(_, reused)| !**reused);
+        let incoming: Vec<Incoming<'_>> = fresh
+            .map(|((arrival, kept), _)| Incoming {
+                bytes: &arrival.statement,
+                kept: kept.is_none().then(|| {
+                    (arrival.key, Kept { request: arrival.request, status: 200, body: String::new() }, now_s)
+                }),
             })
             .collect();
-        if !new.is_empty()
-            && let Err(refusal) =
-                self.exclusively(|desk| Ok(desk.store.commit(&Batch { kept: new, ..Batch::default() })?))
-        {
-            // The statements are settled, and are one operation without their keys too.
-            tracing::warn!(error = %refusal, "idempotency keys were not kept");
-        }
-        settled
+        let mut settled = self.settle_incoming(&incoming).into_iter();
+        let each = reused.iter().map(|reused| match reused {
+            true => Err(Code::IdempotencyReused.into()),
+            false => settled.next().unwrap_or(Err(Code::Internal.into())),
+        });
+        each.collect()
     }
 }

@@ -107,6 +107,9 @@ pub struct Service {
     seen: Arc<Seen>,
     metrics: Arc<Metrics>,
     desk: Arc<Mutex<Desk>>,
+    beside: Arc<Mutex<Box<dyn Store>>>,
+    /// Held by the batch of statements whose signatures are checked.
+    reading: Arc<Mutex<()>>,
     looks: Arc<Mutex<()>>,
     clock: Clock,
     dir: Arc<PathBuf>,
@@ -135,6 +138,8 @@ impl Service {
             seen: Arc::new(Seen::new()?),
             metrics: Arc::default(),
             desk: Arc::new(Mutex::new(desk)),
+            beside: Arc::new(Mutex::new(open_store(&place)?)),
+            reading: Arc::default(),
             looks: Arc::default(),
             clock,
             dir: Arc::new(dir.to_owned()),
@@ -153,7 +158,8 @@ impl Service {
 
     /// How much was asked of the store.
     pub fn work(&self) -> Work {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner).store.work()
+        let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner).work();
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner).store.work().plus(beside)
     }
 
     /// The time, seconds since 1970.
@@ -173,6 +179,13 @@ impl Service {
         desk.store.unlock()?;
         desk.lock.unlock()?;
         done
+    }
+
+    /// Looks something up while others write, on a connection of its own: what an operation wrote, it wrote whole in each bucket, and
+    /// nothing that is looked up here is of two.
+    fn beside<T>(&self, look: impl FnOnce(&dyn Store) -> Result<T, StoreError>) -> Result<T, Refusal> {
+        let store = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(look(store.as_ref())?)
     }
 
     /// Finishes what was ordered and not done: fund orders, rail transfers, revocations. Does what has fallen due:
@@ -221,7 +234,7 @@ impl Service {
     /// # Errors
     /// [`Code::IdempotencyReused`] for another request.
     pub fn kept(&self, key: &Digest, request: &Digest) -> Result<Option<Kept>, Refusal> {
-        let kept = self.exclusively(|desk| Ok(desk.store.kept(&[*key])?.pop().flatten()))?;
+        let kept = self.beside(|store| Ok(store.kept(&[*key])?.pop().flatten()))?;
         match kept {
             Some(kept) if kept.request != *request => Err(Code::IdempotencyReused.into()),
             kept => Ok(kept),

@@ -1,22 +1,24 @@
 //! Statements: read and checked in parallel, judged one after the other, written together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 
 use counterfoil_trust::{Anchors, key_id, open};
+use counterfoil_wire::cert::WalletCert;
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Settlement, Statement};
 use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId};
 use rayon::prelude::*;
 
 use super::{Desk, Service};
-use crate::domain::journal::{Item, Reading, Sealed, read};
+use crate::domain::journal::{Item, Reading, Sealed, own_cert, read};
 use crate::domain::known::{Known, Needs, Place};
 use crate::domain::reconcile::{Judgement, WorkingSet, reconcile, refuse, write_off};
 use crate::domain::settle::{balance_after, resolve, true_balance};
 use crate::domain::wallet::Wallet;
 use crate::error::Refusal;
 use crate::signatures::{Collected, holding};
-use crate::store::{Answer, Asked, Batch, Store, StoreError};
+use crate::store::{Answer, Asked, Batch, Kept, Store, StoreError};
 
 /// How a statement is judged.
 type Judge = fn(&Anchors, &Reading, WorkingSet, &Rules, u32) -> Judgement;
@@ -24,10 +26,21 @@ type Judge = fn(&Anchors, &Reading, WorkingSet, &Rules, u32) -> Judgement;
 /// What comes of one statement: its settlement, or why there is none.
 pub type Settled = Result<Vec<u8>, Refusal>;
 
+/// A statement whose signature holds, and the certificate that it is signed with, if that holds too.
+type Opened = (Sealed, Option<WalletCert>);
+
+/// A statement as it came.
+pub(super) struct Incoming<'a> {
+    pub(super) bytes: &'a [u8],
+    /// What is kept with the statement's own rows when it is settled.
+    pub(super) kept: Option<(Digest, Kept, u32)>,
+}
+
 /// A statement that was read.
 struct Read {
     reading: Reading,
     judge: Judge,
+    kept: Option<(Digest, Kept, u32)>,
 }
 
 impl Service {
@@ -44,48 +57,16 @@ impl Service {
     /// Settles statements together, each as [`Service::settle`] does: signatures are checked on all cores, and what comes
     /// of the statements is written at once. A statement that cannot be settled is no obstacle to the others.
     pub fn settle_all(&self, statements: &[&[u8]]) -> Vec<Settled> {
-        let opened: Vec<(Result<Sealed, Refusal>, Collected)> =
-            statements.par_iter().map(|bytes| self.open_statement(bytes)).collect();
-        let (opened, own): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
-        let mut settled: Vec<Option<Settled>> = Vec::with_capacity(statements.len());
-        let mut begun: Vec<(usize, Sealed)> = Vec::new();
-        let sealed = opened.into_iter().zip(holding(&self.seen, &own)).map(|(sealed, holds)| {
-            sealed.and_then(|sealed| if holds { Ok(sealed) } else { Err(Code::BadSignature.into()) })
-        });
-        let sealed: Vec<Result<Sealed, Refusal>> = sealed.collect();
-        let asked = self.asked(&sealed);
-        for (at, (sealed, asked)) in sealed.into_iter().zip(asked).enumerate() {
-            settled.push(match (sealed, asked) {
-                (Err(refusal), _) | (_, Err(refusal)) => Some(Err(refusal)),
-                (Ok(_), Ok(Asked::Answered(settlement))) => Some(Ok(settlement)),
-                (Ok(_), Ok(Asked::Stranger)) => Some(Err(Code::UnknownWallet.into())),
-                (Ok(sealed), Ok(Asked::New)) => {
-                    begun.push((at, sealed));
-                    None
-                }
-            });
-        }
-        let anchors = &self.scheme.anchors;
-        let reads: Vec<(Option<Reading>, Collected)> = begun
-            .par_iter()
-            .map(|(at, sealed)| {
-                let mut relies_on = Collected::default();
-                let bytes = statements.get(*at).copied().unwrap_or_default();
-                (read(anchors, &mut relies_on, sealed, bytes).ok(), relies_on)
-            })
-            .collect();
-        let (reads, relied_on): (Vec<_>, Vec<_>) = reads.into_iter().unzip();
-        let mut waiting: Vec<(usize, Read)> = Vec::new();
-        for (((at, sealed), reading), holds) in
-            begun.into_iter().zip(reads).zip(holding(&self.seen, &relied_on))
-        {
-            let reading = reading.filter(|_| holds);
-            let judge: Judge = if reading.is_some() { reconcile } else { refuse };
-            let bytes = statements.get(at).copied().unwrap_or_default();
-            let reading =
-                reading.unwrap_or_else(|| Reading::without_entries(&anchors.scheme, &sealed, bytes));
-            waiting.push((at, Read { reading, judge }));
-        }
+        let incoming: Vec<Incoming<'_>> =
+            statements.iter().map(|bytes| Incoming { bytes, kept: None }).collect();
+        self.settle_incoming(&incoming)
+    }
+
+    /// As [`Service::settle_all`].
+    pub(super) fn settle_incoming(&self, statements: &[Incoming<'_>]) -> Vec<Settled> {
+        let (mut settled, mut waiting) = self.read_all(statements);
+        let before = statements.iter().zip(&settled).filter(|(_, settled)| matches!(settled, Some(Ok(_))));
+        self.keep_more(before.filter_map(|(statement, _)| statement.kept.clone()).collect());
         while !waiting.is_empty() {
             // A wallet's second statement goes on where the first one ends.
             let mut own = BTreeSet::new();
@@ -102,27 +83,95 @@ impl Service {
         settled.into_iter().map(|done| done.unwrap_or(Err(Code::Internal.into()))).collect()
     }
 
-    fn open_statement(&self, bytes: &[u8]) -> (Result<Sealed, Refusal>, Collected) {
-        let mut relies_on = Collected::default();
-        let sealed = open::<Statement>(bytes).and_then(|sealed| {
-            sealed.check_signature_by(&mut relies_on, &self.scheme.anchors.scheme)?;
-            Ok(sealed)
+    /// Keeps idempotency keys of statements that were settled before.
+    fn keep_more(&self, kept: Vec<(Digest, Kept, u32)>) {
+        if kept.is_empty() {
+            return;
+        }
+        let batch = Batch { kept, ..Batch::default() };
+        if let Err(refusal) = self.exclusively(|desk| Ok(desk.store.commit(&batch)?)) {
+            // The statements are one operation without these keys too.
+            tracing::warn!(error = %refusal, "idempotency keys were not kept");
+        }
+    }
+
+    /// Reads statements and checks their signatures, on all cores. One batch at a time: two at once would take as long as one after
+    /// the other, and then wait together for the turn to write, while nobody reads.
+    fn read_all(&self, statements: &[Incoming<'_>]) -> (Vec<Option<Settled>>, Vec<(usize, Read)>) {
+        let _turn = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened: Vec<(Result<Opened, Refusal>, [Collected; 2])> =
+            statements.par_iter().map(|statement| self.open_statement(statement.bytes)).collect();
+        let (opened, relied_on): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+        let holds = holding(&self.seen, relied_on.as_flattened());
+        let sealed = opened.into_iter().zip(holds.chunks(2)).map(|(opened, holds)| {
+            let (sealed, cert) = opened?;
+            match holds {
+                [true, certified] => Ok((sealed, cert.filter(|_| *certified))),
+                _ => Err(Code::BadSignature.into()),
+            }
         });
-        (sealed.map_err(Refusal::from), relies_on)
+        let sealed: Vec<Result<Opened, Refusal>> = sealed.collect();
+        let asked = self.asked(&sealed);
+        let mut settled: Vec<Option<Settled>> = Vec::with_capacity(statements.len());
+        let mut begun: Vec<(usize, Opened)> = Vec::new();
+        for (at, (sealed, asked)) in sealed.into_iter().zip(asked).enumerate() {
+            settled.push(match (sealed, asked) {
+                (Err(refusal), _) | (_, Err(refusal)) => Some(Err(refusal)),
+                (Ok(_), Ok(Asked::Answered(settlement))) => Some(Ok(settlement)),
+                (Ok(_), Ok(Asked::Stranger)) => Some(Err(Code::UnknownWallet.into())),
+                (Ok(opened), Ok(Asked::New)) => {
+                    begun.push((at, opened));
+                    None
+                }
+            });
+        }
+        let anchors = &self.scheme.anchors;
+        let bytes_at = |at: usize| statements.get(at).map(|statement| statement.bytes).unwrap_or_default();
+        let reads: Vec<(Option<Reading>, Collected)> = begun
+            .par_iter()
+            .map(|(at, (sealed, cert))| {
+                let mut relies_on = Collected::default();
+                (read(anchors, &mut relies_on, sealed, cert.clone(), bytes_at(*at)).ok(), relies_on)
+            })
+            .collect();
+        let (reads, relied_on): (Vec<_>, Vec<_>) = reads.into_iter().unzip();
+        let mut read = Vec::with_capacity(begun.len());
+        for (((at, (sealed, _)), reading), holds) in
+            begun.into_iter().zip(reads).zip(holding(&self.seen, &relied_on))
+        {
+            let reading = reading.filter(|_| holds);
+            let judge: Judge = if reading.is_some() { reconcile } else { refuse };
+            let reading =
+                reading.unwrap_or_else(|| Reading::without_entries(&anchors.scheme, &sealed, bytes_at(at)));
+            let kept = statements.get(at).and_then(|statement| statement.kept.clone());
+            read.push((at, Read { reading, judge, kept }));
+        }
+        (settled, read)
+    }
+
+    /// Opens a statement; what it relies on, and what its certificate does.
+    fn open_statement(&self, bytes: &[u8]) -> (Result<Opened, Refusal>, [Collected; 2]) {
+        let [mut relies_on, mut certified] = <[Collected; 2]>::default();
+        let opened = open::<Statement>(bytes).and_then(|sealed| {
+            sealed.check_signature_by(&mut relies_on, &self.scheme.anchors.scheme)?;
+            let cert = own_cert(&self.scheme.anchors, &mut certified, &sealed);
+            Ok((sealed, cert))
+        });
+        (opened.map_err(Refusal::from), [relies_on, certified])
     }
 
     /// What is known of each statement before anything in it is looked at: whose it is, and whether it was answered.
     ///
     /// By identifier, not by bytes: an issuer's certificate attached on the way, or a second signature, makes no other
     /// statement, and would look like a rollback.
-    fn asked(&self, sealed: &[Result<Sealed, Refusal>]) -> Vec<Result<Asked, Refusal>> {
+    fn asked(&self, sealed: &[Result<Opened, Refusal>]) -> Vec<Result<Asked, Refusal>> {
         let named = sealed.iter().map(|sealed| {
-            let sealed = sealed.as_ref().ok()?;
+            let (sealed, _) = sealed.as_ref().ok()?;
             Some((key_id(sealed.envelope.signer.key()), sealed.id(&self.scheme.anchors.scheme)))
         });
         let named: Vec<Option<(KeyId, Digest)>> = named.collect();
         let known: Vec<(KeyId, Digest)> = named.iter().flatten().copied().collect();
-        match self.exclusively(|desk| Ok(desk.store.answered(&known)?)) {
+        match self.beside(|store| store.answered(&known)) {
             Ok(told) => {
                 let mut told = told.into_iter();
                 let of = |name: &Option<_>| name.and_then(|_| told.next()).unwrap_or(Asked::Stranger);
@@ -174,7 +223,8 @@ impl Service {
         let fresh = || reads.iter().zip(&answered).filter(|(_, answered)| !**answered).map(|(read, _)| read);
         let needs: Vec<Needs> = fresh().map(|read| needs(&read.reading)).collect();
         let mut known = desk.store.gather(&needs)?;
-        let mut batch = Batch::default();
+        let kept = reads.iter().filter_map(|read| read.kept.clone()).collect();
+        let mut batch = Batch { kept, ..Batch::default() };
         for (read, needs) in fresh().zip(&needs) {
             let judge = |set| (read.judge)(&self.scheme.anchors, &read.reading, set, rules, now_s);
             let judgement = judged(desk.store.as_ref(), &mut known, needs, judge)?;

@@ -398,6 +398,17 @@ pub struct Work {
     pub rows_written: u64,
 }
 
+impl Work {
+    /// Both.
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            statements: self.statements.saturating_add(other.statements),
+            rows_read: self.rows_read.saturating_add(other.rows_read),
+            rows_written: self.rows_written.saturating_add(other.rows_written),
+        }
+    }
+}
+
 /// An answer kept for an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {

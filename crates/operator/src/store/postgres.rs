@@ -120,6 +120,22 @@ impl Postgres {
     fn wait<T>(&self, asked: impl Future<Output = T>) -> T {
         self.driver.wait(asked)
     }
+
+    /// Asks something over a connection that may have been one to a server which was started anew since: then over another one.
+    async fn first_asked<T>(
+        &self,
+        ask: impl AsyncFn(&Object) -> Result<T, StoreError>,
+    ) -> Result<(Object, T), StoreError> {
+        let mut tries = 0;
+        loop {
+            let client = self.pool.get().await?;
+            match ask(&client).await {
+                Ok(answer) => return Ok((client, answer)),
+                Err(_) if client.is_closed() && tries < POOL => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 async fn migrate(client: &mut ClientWrapper, make: bool, migrations: &[Migration]) -> Result<(), StoreError> {
@@ -322,18 +338,8 @@ impl Database for Postgres {
         if let Some(left) = self.turn.take() {
             drop(Object::take(left));
         }
-        let turn = self.wait(async {
-            let mut tries = 0;
-            loop {
-                let client = self.pool.get().await?;
-                match client.batch_execute(LOCK).await {
-                    Ok(()) => return Ok(client),
-                    // The server was started anew, and this connection was one to the old one.
-                    Err(_) if client.is_closed() && tries < POOL => tries += 1,
-                    Err(error) => return Err(StoreError::from(error)),
-                }
-            }
-        })?;
+        let turn =
+            self.wait(self.first_asked(async |client: &Object| Ok(client.batch_execute(LOCK).await?)))?.0;
         self.turn = Some(turn);
         Ok(())
     }
@@ -349,7 +355,10 @@ impl Database for Postgres {
 
     fn select_each(&self, sql: &str, sets: &[Vec<Value<'_>>]) -> Result<Vec<(usize, Row)>, StoreError> {
         self.wait(async {
-            let another = async |sets| select_each(&*self.pool.get().await?, sql, sets).await;
+            let another = async |sets: &[Vec<Value<'_>>]| {
+                let asked = self.first_asked(async |client: &Object| select_each(client, sql, sets).await);
+                asked.await.map(|(_, found)| found)
+            };
             let Some(turn) = &self.turn else { return another(sets).await };
             if sets.len() < MANY {
                 return select_each(turn, sql, sets).await;
