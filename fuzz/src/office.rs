@@ -15,8 +15,9 @@ use crate::domain::audit::{InMemory, audit};
 use crate::domain::closing::{close, close_out};
 use crate::domain::journal::{Reading, own_cert, read};
 use crate::domain::ledger::{Account, Kind, Posting};
+use crate::domain::policy::Policy;
 use crate::domain::reason::Reason;
-use crate::domain::reconcile::{Judgement, Move, WorkingSet, reconcile, refuse, write_off};
+use crate::domain::reconcile::{Judgement, Move, Terms, WorkingSet, reconcile, refuse, write_off};
 use crate::domain::record::Record;
 use crate::domain::settle::{resolve, true_balance};
 use crate::domain::wallet::Wallet;
@@ -25,6 +26,7 @@ use crate::domain::wallet::Wallet;
 pub struct Office {
     pub anchors: Anchors,
     pub rules: Rules,
+    policy: Policy,
     pub now_s: u32,
     signer: PublicKey,
     wallets: BTreeMap<KeyId, Wallet>,
@@ -46,6 +48,7 @@ impl Office {
         Self {
             anchors,
             rules,
+            policy: Policy::default(),
             now_s,
             signer,
             wallets: BTreeMap::new(),
@@ -102,9 +105,13 @@ impl Office {
         self.post(row);
     }
 
+    fn terms(&self) -> Terms<'_> {
+        Terms { anchors: &self.anchors, rules: &self.rules, policy: &self.policy, now_s: self.now_s }
+    }
+
     /// Answers a statement as the service does; `None` for one that it would not look at.
     pub fn settle(&mut self, bytes: &[u8]) -> Option<(Digest, Settlement)> {
-        let sealed = open::<Statement>(bytes).ok()?;
+        let mut sealed = open::<Statement>(bytes).ok()?;
         let scheme = self.anchors.scheme;
         sealed.check_signature(&scheme).ok()?;
         let (own, message) = (key_id(sealed.envelope.signer.key()), sealed.id(&scheme));
@@ -113,9 +120,9 @@ impl Office {
             return Some(answered.clone());
         }
         let cert = own_cert(&self.anchors, &mut AtOnce, &sealed);
-        let read = read(&self.anchors, &mut AtOnce, &sealed, cert, bytes);
+        let read = read(&self.anchors, &mut AtOnce, &mut sealed, cert, bytes.into());
         let judge = if read.is_ok() { reconcile } else { refuse };
-        let reading = read.unwrap_or_else(|_| Reading::without_entries(&scheme, &sealed, bytes));
+        let reading = read.unwrap_or_else(|_| Reading::without_entries(&scheme, &sealed, bytes.into()));
         let claims = &reading.claims;
         let heads = self.heads.get(&own).into_iter().flatten().copied();
         let statements = self.statements.get(&own).into_iter().flatten();
@@ -130,7 +137,7 @@ impl Office {
                 .collect(),
             certs: self.certs.clone(),
         };
-        let judgement = judge(&self.anchors, &reading, set, &self.rules, self.now_s);
+        let judgement = judge(self.terms(), &reading, set);
         let mut set = self.append(judgement);
         let wallet = set.wallets.get(&own)?.clone();
         let resolutions = resolve(&wallet, &mut set, &self.rules, self.now_s);
@@ -172,7 +179,7 @@ impl Office {
         let overdue =
             self.wallets.values().filter(|row| row.shadow < 0 && !row.revoked && row.cert_until_s < ended_s);
         let overdue: Vec<Wallet> = overdue.cloned().collect();
-        let judgement = write_off(&self.anchors, overdue, &self.rules, self.now_s);
+        let judgement = write_off(self.terms(), overdue);
         let set = self.append(judgement);
         self.wallets.extend(set.wallets);
     }
@@ -205,7 +212,7 @@ impl Office {
             records: self.records.clone(),
             ..WorkingSet::default()
         };
-        close_out(&self.anchors, own, set, &self.rules, self.now_s)
+        close_out(self.terms(), own, set)
     }
 
     /// What the store checks when it writes: rows that must be new are.

@@ -15,6 +15,7 @@ mod operator;
 mod output;
 mod pin;
 mod place;
+mod policy;
 mod report;
 mod root;
 mod rules;

@@ -17,6 +17,7 @@ use crate::cases::{self, CaseArgs, CasesArgs};
 use crate::holding;
 use crate::output::{Answer, Output, REFUSED, Usage, table};
 use crate::place::PlaceArgs;
+use crate::policy::{self, PolicyArgs};
 use crate::report::{self, ReportArgs};
 use crate::rules::preset_named;
 use crate::time::{now_s, utc};
@@ -103,6 +104,8 @@ enum OperatorCommand {
     Cases(CasesArgs),
     /// Show one of them: what proves it, since which revocation list it is known, and where the value went
     Case(CaseArgs),
+    /// Show which misbehaviour revokes a key at once, or choose it where nobody can prove it
+    Policy(PolicyArgs),
     #[command(flatten)]
     Admission(AdmissionCommand),
     /// Show what a wallet holds, how that adds up, and what is still awaited
@@ -190,6 +193,7 @@ pub(crate) fn run(args: &OperatorArgs, output: &Output) -> Result<u8> {
         OperatorCommand::Report(args) => report::run(args, output),
         OperatorCommand::Cases(args) => cases::list(args, output),
         OperatorCommand::Case(args) => cases::one(args, output),
+        OperatorCommand::Policy(args) => policy::run(args, output),
         OperatorCommand::Admission(command) => admission::run(command, output),
         OperatorCommand::CloseWallet { place, key } => {
             let closed = of_wallet(place, key, |service, id| service.close_wallet(None, id))?;

@@ -1,4 +1,4 @@
-//! What an operator lets wallets enrol in, at the command line.
+//! What an operator chooses at the command line: what wallets enrol in, and which misbehaviour revokes a key.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod common;
@@ -52,4 +52,30 @@ fn roots_of_android_are_read_or_refused_in_words() {
     world.offline(trust).exits(2);
     std::fs::write(world.path("roots.pem"), b"garbage").unwrap();
     world.offline(&format!("{trust} --app {app}")).exits(2).says("no PEM certificates");
+}
+
+#[test]
+fn what_revokes_a_key_is_chosen_where_nobody_can_prove_it() {
+    let world = World::new();
+    let answers = |line: &str| -> Vec<String> {
+        let told = world.offline(&format!("operator policy --dir op --json {line}")).ok().json();
+        let told = told["policy"].as_array().unwrap().clone();
+        told.iter().map(|one| format!("{}={}", one["reason"], one["answer"]).replace('"', "")).collect()
+    };
+    let always = ["forked=revoke", "equivocated=revoke", "overspent=revoke"];
+    assert_eq!(answers(""), [&always[..], &["rolled-back=revoke", "gap=suspend"]].concat());
+    let changed = [&always[..], &["rolled-back=suspend", "gap=revoke"]].concat();
+    assert_eq!(answers("--on rolled-back=suspend --on gap=revoke"), changed);
+    assert_eq!(answers(""), changed);
+    world.offline("operator policy --dir op").ok().says("the operator's choice");
+    for (bad, said) in [
+        ("forked=suspend", "always revokes"),
+        ("gap", "revoke or suspend"),
+        ("gap=perhaps", "revoke or suspend"),
+        ("matched=revoke", "rolled-back or gap"),
+        ("", "rolled-back or gap"),
+    ] {
+        world.offline(&format!("operator policy --dir op --on={bad}")).exits(2).says(said);
+    }
+    assert_eq!(answers(""), changed);
 }

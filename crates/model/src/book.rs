@@ -12,7 +12,7 @@ use counterfoil_operator::domain::closing::{close, close_out};
 use counterfoil_operator::domain::journal::{Reading, own_cert, read};
 use counterfoil_operator::domain::ledger::{Account, Books as Ledger, Kind, Posting};
 use counterfoil_operator::domain::reason::Reason;
-use counterfoil_operator::domain::reconcile::{Judgement, Move, WorkingSet, reconcile, refuse};
+use counterfoil_operator::domain::reconcile::{Judgement, Move, Terms, WorkingSet, reconcile, refuse};
 use counterfoil_operator::domain::record::Record;
 use counterfoil_operator::domain::settle::{balance_after, ceiling, resolve, true_balance};
 use counterfoil_operator::domain::wallet::Wallet;
@@ -181,7 +181,7 @@ impl Operator {
             book.wallets.values().filter(|wallet| wallet.is_closed()).map(|wallet| wallet.id).collect();
         for key in &closed {
             let set = gather(&book, key);
-            let done = close_out(&self.scheme.anchors, *key, set, &self.scheme.rules, now_s);
+            let done = close_out(self.terms(now_s), *key, set);
             let set = append(&mut book, done);
             (book.wallets, book.records) = (set.wallets, set.records);
         }
@@ -262,11 +262,15 @@ impl Operator {
         }
     }
 
+    fn terms(&self, now_s: u32) -> Terms<'_> {
+        Terms { anchors: &self.scheme.anchors, rules: &self.scheme.rules, policy: &self.scheme.policy, now_s }
+    }
+
     /// As the service does it: asked again it answers what it answered.
     fn settle(&self, book: &mut Book, bytes: &Bytes, name: Digest, now_s: u32) -> Option<Bytes> {
         let anchors = &self.scheme.anchors;
         let scheme = &anchors.scheme;
-        let sealed = open::<Statement>(&bytes.0).ok()?;
+        let mut sealed = open::<Statement>(&bytes.0).ok()?;
         sealed.check_signature(scheme).ok()?;
         let own = key_id(sealed.envelope.signer.key());
         let id = sealed.id(scheme);
@@ -276,15 +280,15 @@ impl Operator {
         let wallet = book.wallets.get(&own)?.key;
         let read = self.readings.get(name, || {
             let cert = own_cert(anchors, &mut AtOnce, &sealed);
-            Arc::new(read(anchors, &mut AtOnce, &sealed, cert, &bytes.0).ok())
+            Arc::new(read(anchors, &mut AtOnce, &mut sealed, cert, bytes.0.as_slice().into()).ok())
         });
         let set = gather(book, &own);
         let rules = &self.scheme.rules;
         let judgement = match read.as_ref() {
-            Some(reading) => reconcile(anchors, reading, set, rules, now_s),
+            Some(reading) => reconcile(self.terms(now_s), reading, set),
             None => {
-                let reading = Reading::without_entries(scheme, &sealed, &bytes.0);
-                refuse(anchors, &reading, set, rules, now_s)
+                let reading = Reading::without_entries(scheme, &sealed, bytes.0.as_slice().into());
+                refuse(self.terms(now_s), &reading, set)
             }
         };
         let mut set = append(book, judgement);

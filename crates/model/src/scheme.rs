@@ -9,6 +9,7 @@ use counterfoil_wire::message::Body;
 use counterfoil_wire::rules::{Preset, Rules};
 use counterfoil_wire::{Algorithm, Amount, Bytes, Signature, Wire};
 
+use counterfoil_operator::domain::policy::Policy;
 use counterfoil_operator::domain::wallet::Wallet;
 use counterfoil_operator::factory::BACKDATE_S;
 
@@ -33,6 +34,8 @@ pub struct Scheme {
     pub rules: Rules,
     /// The rules, signed.
     pub rules_signed: Bytes,
+    /// What the operator does about misbehaviour.
+    pub policy: Policy,
     signer: SigningKey,
     issuer: (SigningKey, AuthorityCert),
 }
@@ -93,6 +96,7 @@ impl Scheme {
             trust,
             rules,
             rules_signed: Bytes(rules_signed),
+            policy: Policy::default(),
             signer,
             issuer: (issuer, of_issuer),
         }

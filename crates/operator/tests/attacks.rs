@@ -5,6 +5,7 @@
 
 mod support;
 
+use counterfoil_operator::domain::policy::Policy;
 use counterfoil_operator::domain::reason::Reason;
 use counterfoil_ta::api::{Command, Reply};
 use counterfoil_trust::{
@@ -464,4 +465,42 @@ fn a_payee_that_declined_to_a_wallet_that_was_then_lost_and_claims_all_the_same_
     let report = world.jobs();
     assert_eq!(accused(&world), [(eve.id().to_string(), Reason::Equivocated, true)]);
     assert_eq!((report.closed_out, report.loss, report.in_flight), (5_000, 700, 0));
+}
+
+#[test]
+fn what_may_be_a_phones_fault_revokes_a_key_if_the_operator_chose_so() {
+    for revokes in [false, true] {
+        let world = World::new();
+        let choose = |policy: &mut Policy| {
+            Policy::CHOSEN.iter().for_each(|reason| assert!(policy.choose(*reason, revokes)));
+        };
+        let chosen = world.service.choose(choose).unwrap();
+        assert_eq!(world.service.policy().unwrap(), chosen);
+        // A gap.
+        let mut eve = Broken::enrol(&world, "eve");
+        eve.fund(&world, 1_000);
+        eve.write(Entry::Defund { amount: Amount::ZERO, reference: Reference([3; 32]) });
+        assert_eq!(eve.sync(&world).unwrap().standing, Standing::Suspended);
+        // Put back to a state before something came: no two signatures contradict each other.
+        let (mut ann, mut bob) = (world.person("ann"), world.person("bob"));
+        world.fund(&mut ann, 5_000);
+        world.fund(&mut bob, 5_000);
+        let mut old = ann.copy();
+        bob.pay_to(&mut ann, 4_000, false);
+        world.sync(&mut ann).unwrap();
+        world.sync(&mut old).unwrap();
+        assert!(old.is_suspended());
+        let mut expected = vec![
+            (eve.id().to_string(), Reason::Gap, revokes),
+            (ann.id().to_string(), Reason::RolledBack, revokes),
+        ];
+        expected.sort();
+        let mut found = accused(&world);
+        found.sort();
+        assert_eq!(found, expected);
+        assert_eq!(world.store().revocations().unwrap().len(), if revokes { 2 } else { 0 });
+        world.sync(&mut bob).unwrap();
+        let report = world.sound();
+        assert_eq!((report.loss, report.offline), (0, 11_000));
+    }
 }

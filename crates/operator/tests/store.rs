@@ -307,7 +307,7 @@ fn what_was_answered_is_told_for_each_that_is_asked_about() {
         id: Digest([message; 32]),
         message: Digest([message; 32]),
         signed: None,
-        statement: vec![1],
+        statement: vec![1].into(),
         settlement_id: Digest([message; 32]),
         settlement: vec![message; 3],
         certified: false,

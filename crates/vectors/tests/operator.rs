@@ -13,10 +13,10 @@ use counterfoil_wire::{Error, Wire};
 
 fn read_hex(anchors: &Anchors, hex: &str) -> Result<counterfoil_operator::domain::journal::Reading, Error> {
     let bytes = unhex(hex).unwrap();
-    let sealed = open::<Statement>(&bytes)?;
+    let mut sealed = open::<Statement>(&bytes)?;
     sealed.check_signature(&anchors.scheme)?;
     let cert = own_cert(anchors, &mut AtOnce, &sealed);
-    read(anchors, &mut AtOnce, &sealed, cert, &bytes)
+    read(anchors, &mut AtOnce, &mut sealed, cert, bytes.into())
 }
 
 #[test]

@@ -5,18 +5,23 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use counterfoil_operator::{NewKey, Service};
+use clap::Args;
+use counterfoil_operator::{NewKey, Place, Service};
 use counterfoil_ta::api::{Command, Reply, Response};
 use counterfoil_trust::sha256;
+use counterfoil_vectors::fixed::START_S;
 use counterfoil_vectors::fixed::wallet::Wallet;
 use counterfoil_wire::cert::{Grade, Name};
 use counterfoil_wire::element::{CounterKind, ElementStatement};
 use counterfoil_wire::{Algorithm, Amount, Bytes, Digest, Reference, Wire};
+use serde::{Deserialize, Serialize};
 
-use crate::output::Progress;
+use super::reconcile::Alg;
+use crate::output::{Output, Progress};
+use crate::place::PlaceArgs;
 
 /// Wallets that pay each other.
 const CIRCLE: usize = 20;
@@ -24,7 +29,25 @@ const CIRCLE: usize = 20;
 const PAYMENTS_EACH_MAX: usize = 100;
 const AMOUNT_MINOR: u64 = 100;
 
+/// Makes a crowd's statements, for a benchmark in another process.
+#[derive(Debug, Args)]
+pub(crate) struct CrowdArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[arg(long)]
+    out: PathBuf,
+    #[arg(long)]
+    first_circle: u64,
+    #[arg(long)]
+    wallets: u64,
+    #[arg(long)]
+    each: u64,
+    #[arg(long, value_enum)]
+    alg: Alg,
+}
+
 /// Statements in a file, in an order in which the halves of a payment rarely stand together.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Statements {
     path: PathBuf,
     /// Where each begins, and how long it is.
@@ -37,6 +60,45 @@ pub(crate) struct Statements {
 pub(crate) fn of_payments(payments: u64) -> (u64, u64) {
     let each = payments.div_ceil(CIRCLE as u64).clamp(1, PAYMENTS_EACH_MAX as u64);
     (payments.div_ceil(each), each)
+}
+
+/// Makes statements as [`statements`] does, in a process of its own: what its wallets took of memory is not counted as the
+/// operator's. No operator needs to be open here.
+pub(crate) fn statements_apart(
+    place: &Place,
+    dir: &Path,
+    first_circle: u64,
+    (wallets, each): (u64, u64),
+    alg: Alg,
+    output: &Output,
+) -> Result<Statements> {
+    let out = dir.join(format!("made-{first_circle}"));
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.args(output.json.then_some("--json")).args(["bench", "crowd", "--alg", alg.word()]);
+    // Where the rows are, the operator's folder says.
+    command.env_remove("COUNTERFOIL_DATABASE").env_remove("COUNTERFOIL_TRANSACTIONS");
+    command.arg("--dir").arg(&place.dir).arg("--out").arg(&out);
+    for (name, number) in [("--first-circle", first_circle), ("--wallets", wallets), ("--each", each)] {
+        command.arg(name).arg(number.to_string());
+    }
+    if !command.status().context("cannot start the crowd")?.success() {
+        bail!("the crowd broke off");
+    }
+    let made = std::fs::read(&out).context("cannot read what the crowd made")?;
+    Ok(serde_json::from_slice(&made)?)
+}
+
+pub(crate) fn run(args: &CrowdArgs, output: &Output) -> Result<u8> {
+    let service = Service::open(&args.place, Arc::new(|| START_S))?;
+    let dir = args.out.parent().unwrap_or(Path::new("."));
+    let progress = output.progress("payments made", args.wallets * args.each);
+    let crowd = (args.wallets, args.each);
+    let made = statements(&service, dir, args.first_circle, crowd, args.alg.algorithm(), &progress)?;
+    progress.done();
+    std::fs::write(&args.out, serde_json::to_vec(&made)?).context("cannot write what the crowd made")?;
+    // Whoever asked for them reads them after this process has ended.
+    std::mem::forget(made);
+    Ok(0)
 }
 
 /// Has `wallets` of `service`, or as many more as fill the last circle, make some payments each, and the statements that tell them. No

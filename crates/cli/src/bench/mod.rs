@@ -30,6 +30,8 @@ enum Command {
     Reconcile(reconcile::ReconcileArgs),
     /// A crowd syncs over HTTP at half the rate that the operator can take: how long each waits
     Sync(sync::SyncArgs),
+    #[command(hide = true)]
+    Crowd(crowd::CrowdArgs),
 }
 
 pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<u8> {
@@ -37,5 +39,6 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<u8> {
         Command::Tap(args) => tap::run(args, output),
         Command::Reconcile(args) => reconcile::run(args, output),
         Command::Sync(args) => sync::run(args, output),
+        Command::Crowd(args) => crowd::run(args, output),
     }
 }

@@ -48,6 +48,14 @@ pub(super) enum Alg {
 }
 
 impl Alg {
+    /// The word for it on a command line.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Eddsa => "eddsa",
+            Self::Es256 => "es256",
+        }
+    }
+
     pub(super) fn algorithm(self) -> Algorithm {
         match self {
             Self::Eddsa => Algorithm::EdDsa,
@@ -131,31 +139,30 @@ pub(crate) fn run(args: &ReconcileArgs, output: &Output) -> Result<u8> {
     rows.place.transactions = Some(args.transactions);
     init(rows.place.clone(), InitOptions::sandbox(START_S))?;
     let open = || Service::open(rows.place.clone(), Arc::new(|| START_S));
-    let service = open()?;
-    let crowd = |service: &Service, circle: u64, payments: u64| {
-        let progress = output.progress("payments made", payments);
-        let crowd = crowd::of_payments(payments);
-        let made = crowd::statements(service, dir.path(), circle, crowd, algorithm, &progress);
-        progress.done();
-        made
+    let crowd = |circle: u64, payments: u64| {
+        crowd::statements_apart(
+            &rows.place,
+            dir.path(),
+            circle,
+            crowd::of_payments(payments),
+            args.alg,
+            output,
+        )
     };
-    let statements = crowd(&service, 0, args.payments)?;
+    let statements = crowd(0, args.payments)?;
 
-    // Closed, so that the log is in the database.
-    drop(service);
     let stored_before = rows.bytes()?;
     let service = open()?;
     let first = measure(&service, &statements, held, output)?;
+    // Closed, so that the log is in the database.
     drop(service);
     let stored = rows.bytes()?.saturating_sub(stored_before);
     let per_s = |time: Duration| statements.payments as f64 / time.as_secs_f64();
 
     let grown = if args.grow > 1 {
-        let service = open()?;
-        let more = crowd(&service, statements.circles(), statements.payments * u64::from(args.grow - 1))?;
-        settle::all(&service, more.read()?, output)?;
-        let last = crowd(&service, statements.circles() + more.circles(), statements.payments)?;
-        drop(service);
+        let more = crowd(statements.circles(), statements.payments * u64::from(args.grow - 1))?;
+        settle::all(&open()?, more.read()?, output)?;
+        let last = crowd(statements.circles() + more.circles(), statements.payments)?;
         let measured = measure(&open()?, &last, held, output)?;
         Some(Grown {
             ledger_payments: statements.payments + more.payments,
@@ -204,10 +211,10 @@ fn verify(service: &Service, statements: &Statements, output: &Output) -> Result
     let mut took = Duration::ZERO;
     for (at, bytes) in statements.read()?.enumerate() {
         let mut relies_on = Collected::default();
-        let sealed = open::<Statement>(&bytes)?;
+        let mut sealed = open::<Statement>(&bytes)?;
         sealed.check_signature_by(&mut relies_on, &anchors.scheme)?;
         let cert = own_cert(anchors, &mut relies_on, &sealed);
-        read(anchors, &mut relies_on, &sealed, cert, &bytes)?;
+        read(anchors, &mut relies_on, &mut sealed, cert, bytes.into())?;
         relies_on.keep_new(&seen, &mut names);
         let start = Instant::now();
         if !all_hold_strictly(&relies_on) {

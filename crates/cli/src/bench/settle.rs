@@ -6,15 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use counterfoil_operator::Service;
+use counterfoil_operator::service::intake::{BATCH_MAX, WORKERS};
 
 use crate::output::Output;
 
-/// Statements that are settled together, as the service does it over HTTP.
-const BATCH: usize = 64;
-/// Batches under way at once, as in the service.
-const WORKERS: usize = 3;
-
-/// Gives all statements in, and waits for every settlement; how long that took.
+/// Gives all statements in, as the service does it over HTTP, and waits for every settlement; how long that took.
 pub(super) fn all(
     service: &Service,
     statements: impl Iterator<Item = Vec<u8>> + Send,
@@ -33,7 +29,7 @@ pub(super) fn all(
                             .lock()
                             .unwrap_or_else(PoisonError::into_inner)
                             .by_ref()
-                            .take(BATCH)
+                            .take(BATCH_MAX)
                             .collect();
                         if batch.is_empty() {
                             return Ok::<_, anyhow::Error>(());

@@ -28,14 +28,13 @@
 //! the operator books its refunds itself. Should the wallet turn up and tell of the same refund, or of a reclaim of the
 //! same payment, the payment is back already and is not given back again.
 
-use counterfoil_trust::Anchors;
 use counterfoil_wire::KeyId;
 use counterfoil_wire::cert::Grade;
 use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Outcome, Standing};
 
 use super::ledger::Kind;
-use super::reconcile::{Desk, Judgement, WorkingSet};
+use super::reconcile::{Desk, Judgement, Terms, WorkingSet};
 use super::record::Event;
 use super::settle::resolve;
 use super::wallet::Wallet;
@@ -75,12 +74,12 @@ pub fn is_waiting(wallet: &Wallet, rules: &Rules, now_s: u32) -> bool {
 /// Does what is due for the closed wallet `own`: books the refunds of payments that it sent and that nobody can take any
 /// more, makes losses good, and returns what is left once the window has ended. The set must hold the wallet, its
 /// payments in flight and their payees. Done again, it does nothing more.
-pub fn close_out(anchors: &Anchors, own: KeyId, set: WorkingSet, rules: &Rules, now_s: u32) -> Judgement {
-    let mut desk = Desk { anchors, rules, now_s, out: Judgement { set, ..Judgement::default() } };
+pub fn close_out(terms: Terms<'_>, own: KeyId, set: WorkingSet) -> Judgement {
+    let mut desk = Desk::new(terms, set);
     let Some(wallet) = desk.out.set.wallets.get(&own).filter(|wallet| wallet.is_closed()).cloned() else {
         return desk.out;
     };
-    for resolution in resolve(&wallet, &mut desk.out.set, rules, now_s) {
+    for resolution in resolve(&wallet, &mut desk.out.set, terms.rules, terms.now_s) {
         if resolution.outcome == Outcome::Refunded {
             // Refused only for what is back already.
             let _ = desk.happened(resolution.payment, Event::RefundBooked);
@@ -95,7 +94,7 @@ impl Desk<'_> {
     fn give_back(&mut self, own: KeyId) {
         let Some(wallet) = self.out.set.wallets.get_mut(&own) else { return };
         let amount = wallet.shadow_or_zero();
-        if amount.is_zero() || !is_due(wallet, self.rules, self.now_s) {
+        if amount.is_zero() || !is_due(wallet, self.terms.rules, self.terms.now_s) {
             return;
         }
         let Some(closed_out) = wallet.closed_out.plus(amount) else { return };
@@ -110,10 +109,11 @@ impl Desk<'_> {
 mod tests {
     use super::*;
     use crate::domain::ledger::{Account, Books, Posting};
+    use crate::domain::policy::Policy;
     use crate::domain::reconcile::Move;
     use crate::domain::record::{Record, bit};
-    use counterfoil_trust::SigningKey;
     use counterfoil_trust::x509::issue_root;
+    use counterfoil_trust::{Anchors, SigningKey};
     use counterfoil_wire::cert::Name;
     use counterfoil_wire::rules::{Liability, Preset};
     use counterfoil_wire::{Algorithm, Amount, Digest, PublicKey};
@@ -212,9 +212,9 @@ mod tests {
         fn at_desk(&mut self, run: impl FnOnce(&mut Desk<'_>)) {
             let anchors = anchors();
             let set = std::mem::take(&mut self.set);
-            let out = Judgement { set, ..Judgement::default() };
-            let rules = self.rules.clone();
-            let mut desk = Desk { anchors: &anchors, rules: &rules, now_s: self.now_s, out };
+            let (rules, policy) = (self.rules.clone(), Policy::default());
+            let terms = Terms { anchors: &anchors, rules: &rules, policy: &policy, now_s: self.now_s };
+            let mut desk = Desk::new(terms, set);
             run(&mut desk);
             desk.losses();
             self.commit(desk.out);
@@ -222,7 +222,9 @@ mod tests {
 
         fn close_out(&mut self) {
             let set = std::mem::take(&mut self.set);
-            let out = close_out(&anchors(), LOST, set, &self.rules, self.now_s);
+            let (anchors, policy) = (anchors(), Policy::default());
+            let terms = Terms { anchors: &anchors, rules: &self.rules, policy: &policy, now_s: self.now_s };
+            let out = close_out(terms, LOST, set);
             self.commit(out);
         }
 

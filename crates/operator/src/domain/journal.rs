@@ -7,6 +7,8 @@
 //! covers them all.
 
 use std::collections::BTreeMap;
+use std::mem::take;
+use std::sync::Arc;
 
 use counterfoil_trust::{Anchors, Opened, Verifier, header_id, key_id, open, sha256};
 use counterfoil_wire::cert::{Grade, WalletCert};
@@ -113,10 +115,10 @@ pub struct Reading {
     pub receipts: Vec<Shown>,
     /// Proofs shown, not judged yet.
     pub proofs: Vec<Proof>,
-    /// The statement itself.
+    /// The statement itself, without entries, receipts and proofs.
     pub claims: Statement,
     /// The whole message.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<[u8]>,
 }
 
 /// What opens a statement: enough to look the wallet up.
@@ -124,7 +126,7 @@ pub type Sealed = Opened<Statement>;
 
 impl Reading {
     /// A statement of which nothing but its signature holds: it can be answered, and that is all.
-    pub fn without_entries(scheme: &KeyId, sealed: &Sealed, bytes: &[u8]) -> Self {
+    pub fn without_entries(scheme: &KeyId, sealed: &Sealed, bytes: Arc<[u8]>) -> Self {
         let key = *sealed.envelope.signer.key();
         Self {
             key,
@@ -136,7 +138,7 @@ impl Reading {
             receipts: Vec::new(),
             proofs: Vec::new(),
             claims: sealed.body.clone(),
-            bytes: bytes.to_vec(),
+            bytes,
         }
     }
 }
@@ -150,7 +152,8 @@ pub fn own_cert<V: Verifier>(anchors: &Anchors, verifier: &mut V, sealed: &Seale
 }
 
 /// Reads a statement that is signed with `cert`, or with a bare key, and checks everything in it that does not depend on what came
-/// before. Where `verifier` checks later, nothing of it holds before every signature does.
+/// before. Entries, receipts and proofs are taken out of `sealed`. Where `verifier` checks later, nothing of it holds before every
+/// signature does.
 ///
 /// # Errors
 /// [`Code::BadSignature`] and those of [`open`] for the statement as a whole; [`Code::StatementInvalid`] for anything
@@ -158,17 +161,19 @@ pub fn own_cert<V: Verifier>(anchors: &Anchors, verifier: &mut V, sealed: &Seale
 pub fn read<V: Verifier>(
     anchors: &Anchors,
     verifier: &mut V,
-    sealed: &Sealed,
+    sealed: &mut Sealed,
     cert: Option<WalletCert>,
-    bytes: &[u8],
+    bytes: Arc<[u8]>,
 ) -> Result<Reading, Error> {
+    let (entries, shown, proofs) =
+        (take(&mut sealed.body.entries), take(&mut sealed.body.receipts), take(&mut sealed.body.proofs));
     let scheme = &anchors.scheme;
     let key = *sealed.envelope.signer.key();
     let wallet = key_id(&key);
     let claims = &sealed.body;
     let (mut seq, mut prev) = (claims.after_seq, claims.after_prev);
-    let mut lines = Vec::with_capacity(claims.entries.len());
-    for entry in &claims.entries {
+    let mut lines = Vec::with_capacity(entries.len());
+    for entry in entries {
         seq = seq.checked_add(1).ok_or(Code::StatementInvalid)?;
         let (header, item) =
             line(anchors, verifier, key, wallet, seq, prev, entry).map_err(|_| Code::StatementInvalid)?;
@@ -179,7 +184,7 @@ pub fn read<V: Verifier>(
         return Err(Code::StatementInvalid.into());
     }
     let mut receipts = Vec::new();
-    for receipt in &claims.receipts {
+    for receipt in &shown {
         let receipt = open::<Receipt>(&receipt.0).map_err(|_| Code::StatementInvalid)?;
         receipt.check_signature_by(verifier, scheme).map_err(|_| Code::StatementInvalid)?;
         receipts.push(Shown {
@@ -190,7 +195,7 @@ pub fn read<V: Verifier>(
     }
     // A proof that cannot be read or shows nothing is worth nothing; it may have come by gossip, and the wallet that
     // hands it on did no wrong.
-    let proofs = claims.proofs.iter().filter_map(|proof| Proof::from_bytes(&proof.0).ok()).collect();
+    let proofs = proofs.iter().filter_map(|proof| Proof::from_bytes(&proof.0).ok()).collect();
     Ok(Reading {
         key,
         wallet,
@@ -201,7 +206,7 @@ pub fn read<V: Verifier>(
         receipts,
         proofs,
         claims: claims.clone(),
-        bytes: bytes.to_vec(),
+        bytes,
     })
 }
 
@@ -213,13 +218,14 @@ fn line<V: Verifier>(
     wallet: KeyId,
     seq: u32,
     prev: Digest,
-    entry: &Entry,
+    entry: Entry,
 ) -> Result<(Header, Item), Error> {
-    let header = |digest, extra| Header { purpose: entry.purpose(), key, seq, prev, digest, extra };
-    let unsigned = || header(sha256(&entry.to_bytes()), Extra::None);
+    let purpose = entry.purpose();
+    let header = |digest, extra| Header { purpose, key, seq, prev, digest, extra };
+    let unsigned = |entry: &Entry| header(sha256(&entry.to_bytes()), Extra::None);
     Ok(match entry {
         Entry::Payment { payment } => {
-            let evidence = within(evidence(anchors, verifier, &payment.0)?)?;
+            let evidence = within(evidence(anchors, verifier, payment.0)?)?;
             let own = evidence.signed.header;
             if own.key != key || own.seq != seq || own.prev != prev {
                 return Err(Code::StatementInvalid.into());
@@ -227,34 +233,29 @@ fn line<V: Verifier>(
             (own, Item::Sent(evidence))
         }
         Entry::Receipt { payment } => {
-            let evidence = addressed(within(evidence(anchors, verifier, &payment.0)?)?, wallet)?;
+            let evidence = addressed(within(evidence(anchors, verifier, payment.0)?)?, wallet)?;
             (header(evidence.id, Extra::None), Item::Taken(evidence))
         }
         Entry::Decline { payment, reason } => {
-            let evidence = addressed(evidence(anchors, verifier, &payment.0)?, wallet)?;
-            let header = header(evidence.id, Extra::Reason(*reason));
+            let evidence = addressed(evidence(anchors, verifier, payment.0)?, wallet)?;
+            let header = header(evidence.id, Extra::Reason(reason));
             (header, within(evidence).map_or(Item::Void, Item::Declined))
         }
-        Entry::Reclaim { payment, decline } => {
+        Entry::Reclaim { payment, ref decline } => {
             let decline = open::<Decline>(&decline.0)?;
             decline.check_signature_by(verifier, &anchors.scheme)?;
-            if decline.body.payment != *payment {
+            if decline.body.payment != payment {
                 return Err(Code::StatementInvalid.into());
             }
             let (by, signed) = (key_id(decline.envelope.signer.key()), decline.signed_header());
-            (unsigned(), Item::Reclaimed { payment: *payment, by, signed })
+            (unsigned(&entry), Item::Reclaimed { payment, by, signed })
         }
-        Entry::Statement { digest } => (header(*digest, Extra::None), Item::Void),
-        Entry::Settled { settlement, funded, refunded, returned } => {
-            let item = Item::Settled {
-                settlement: *settlement,
-                funded: *funded,
-                refunded: refunded.clone(),
-                returned: returned.clone(),
-            };
-            (unsigned(), item)
+        Entry::Statement { digest } => (header(digest, Extra::None), Item::Void),
+        Entry::Settled { settlement, funded, ref refunded, ref returned } => {
+            let (refunded, returned) = (refunded.clone(), returned.clone());
+            (unsigned(&entry), Item::Settled { settlement, funded, refunded, returned })
         }
-        Entry::Defund { amount, .. } => (unsigned(), Item::Defunded(*amount)),
+        Entry::Defund { amount, .. } => (unsigned(&entry), Item::Defunded(amount)),
     })
 }
 
@@ -274,8 +275,8 @@ fn within(evidence: Evidence) -> Result<Evidence, Error> {
 /// # Errors
 /// Those of [`open`] and [`Anchors::check_wallet`]; [`Code::PayerCannotPay`], [`Code::BadInterval`],
 /// [`Code::BadSignature`].
-fn evidence<V: Verifier>(anchors: &Anchors, verifier: &mut V, bytes: &[u8]) -> Result<Evidence, Error> {
-    let payment = open::<Payment>(bytes)?;
+fn evidence<V: Verifier>(anchors: &Anchors, verifier: &mut V, bytes: Vec<u8>) -> Result<Evidence, Error> {
+    let payment = open::<Payment>(&bytes)?;
     let Signer::Cert(cert) = &payment.envelope.signer else { return Err(Code::BadCertificate.into()) };
     anchors.check_wallet_by(verifier, cert, payment.envelope.issuer.as_ref(), cert.not_before_s)?;
     if cert.grade == Grade::Terminal {
@@ -292,7 +293,7 @@ fn evidence<V: Verifier>(anchors: &Anchors, verifier: &mut V, bytes: &[u8]) -> R
         cert: cert.clone(),
         payee: key_id(&body.payee),
         signed: payment.signed_header(),
-        bytes: bytes.to_vec(),
+        bytes,
         body: payment.body,
     })
 }

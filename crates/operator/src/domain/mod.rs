@@ -13,6 +13,7 @@
 //! | [`holding`] | what one wallet holds, added up, and what is still awaited |
 //! | [`settle`] | the answer: resolutions, ceilings, standing |
 //! | [`item`] | what is open, with whom, since when and until when |
+//! | [`policy`] | which misbehaviour revokes a key by itself |
 //! | [`reason`] | one reason and one owner for every item |
 //! | [`trace`] | where counterfeit value went |
 //! | [`audit`] | whether all of it adds up |
@@ -25,6 +26,7 @@ pub mod item;
 pub mod journal;
 pub mod known;
 pub mod ledger;
+pub mod policy;
 pub mod reason;
 pub mod reconcile;
 pub mod record;

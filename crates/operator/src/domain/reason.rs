@@ -103,11 +103,6 @@ impl Reason {
             Self::Late => Owner::Operator,
         }
     }
-
-    /// Whether it stands for misbehaviour that revokes a key. A gap suspends, and the PSP looks at it.
-    pub const fn revokes(self) -> bool {
-        matches!(self, Self::Forked | Self::Equivocated | Self::RolledBack | Self::Overspent)
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::closing::{is_due, is_waiting};
 use super::element::answer_tamper;
 use super::journal::{Evidence, Item, Joint, Reading, signed_header};
 use super::ledger::{Account, Kind, Posting};
+use super::policy::Policy;
 use super::reason::Reason;
 use super::record::{Event, Record, bit};
 use super::settle::closed;
@@ -82,37 +83,44 @@ pub struct Judgement {
     pub wanted: BTreeSet<Digest>,
 }
 
+/// What everything is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// Root and authorities.
+    pub anchors: &'a Anchors,
+    /// The scheme rules.
+    pub rules: &'a Rules,
+    /// What is done about misbehaviour.
+    pub policy: &'a Policy,
+    /// The time, seconds since 1970.
+    pub now_s: u32,
+}
+
 /// Judges `reading`. The set must hold the statement's wallet, the payers of all evidence in it, the payees of its
 /// payments, and every record named by or in conflict with it.
-pub fn reconcile(
-    anchors: &Anchors,
-    reading: &Reading,
-    set: WorkingSet,
-    rules: &Rules,
-    now_s: u32,
-) -> Judgement {
+pub fn reconcile(terms: Terms<'_>, reading: &Reading, set: WorkingSet) -> Judgement {
     let before = set.clone();
-    let mut desk = Desk { anchors, rules, now_s, out: Judgement { set, ..Judgement::default() } };
+    let mut desk = Desk::new(terms, set);
     match desk.run(reading) {
-        Err(Refused) if desk.out.wanted.is_empty() => refuse(anchors, reading, before, rules, now_s),
+        Err(Refused) if desk.out.wanted.is_empty() => refuse(terms, reading, before),
         Ok(()) | Err(Refused) => desk.out,
     }
 }
 
 /// Books nothing of a statement that does not hold, and suspends its wallet: the statement is kept as the case's evidence.
-pub fn refuse(anchors: &Anchors, reading: &Reading, set: WorkingSet, rules: &Rules, now_s: u32) -> Judgement {
-    let mut desk = Desk { anchors, rules, now_s, out: Judgement { set, ..Judgement::default() } };
-    desk.open(reading.wallet, Reason::Gap, reading.bytes.clone(), None);
+pub fn refuse(terms: Terms<'_>, reading: &Reading, set: WorkingSet) -> Judgement {
+    let mut desk = Desk::new(terms, set);
+    desk.open(reading.wallet, Reason::Gap, reading.bytes.to_vec(), None);
+    desk.losses();
     desk.out
 }
 
 /// Writes off what `wallets` spent beyond what evidence says they had: their keys have ended, and a grace period has
 /// passed in which they, or those who paid them, could have accounted for it.
-pub fn write_off(anchors: &Anchors, wallets: Vec<Wallet>, rules: &Rules, now_s: u32) -> Judgement {
+pub fn write_off(terms: Terms<'_>, wallets: Vec<Wallet>) -> Judgement {
     let keys: Vec<KeyId> = wallets.iter().map(|wallet| wallet.id).collect();
     let wallets = wallets.into_iter().map(|wallet| (wallet.id, wallet)).collect();
-    let set = WorkingSet { wallets, ..WorkingSet::default() };
-    let mut desk = Desk { anchors, rules, now_s, out: Judgement { set, ..Judgement::default() } };
+    let mut desk = Desk::new(terms, WorkingSet { wallets, ..WorkingSet::default() });
     for key in keys {
         desk.open(key, Reason::Overspent, Vec::new(), None);
     }
@@ -126,9 +134,7 @@ pub(super) struct Refused;
 
 /// Where rows are judged and postings are made.
 pub(super) struct Desk<'a> {
-    pub(super) anchors: &'a Anchors,
-    pub(super) rules: &'a Rules,
-    pub(super) now_s: u32,
+    pub(super) terms: Terms<'a>,
     pub(super) out: Judgement,
 }
 
@@ -153,7 +159,11 @@ impl Tally {
     }
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    pub(super) fn new(terms: Terms<'a>, set: WorkingSet) -> Self {
+        Self { terms, out: Judgement { set, ..Judgement::default() } }
+    }
+
     fn run(&mut self, reading: &Reading) -> Result<(), Refused> {
         let wallet = self.wallet(&reading.wallet)?.clone();
         self.contradictions(reading);
@@ -162,7 +172,7 @@ impl Desk<'_> {
         let first = match joint {
             Joint::Gap => return Err(Refused),
             Joint::RolledBack => {
-                self.open(reading.wallet, Reason::RolledBack, reading.bytes.clone(), None);
+                self.open(reading.wallet, Reason::RolledBack, reading.bytes.to_vec(), None);
                 0
             }
             Joint::Continues(first) => first,
@@ -196,7 +206,7 @@ impl Desk<'_> {
             }
         }
         if trusted && tally.overspent {
-            self.open(reading.wallet, Reason::Overspent, reading.bytes.clone(), None);
+            self.open(reading.wallet, Reason::Overspent, reading.bytes.to_vec(), None);
         } else if trusted {
             check_claims(reading, &tally)?;
         }
@@ -204,7 +214,7 @@ impl Desk<'_> {
         self.account_for(reading, &tally)?;
         self.hidden();
         if self.is_below_zero(&reading.wallet) {
-            self.open(reading.wallet, Reason::Overspent, reading.bytes.clone(), None);
+            self.open(reading.wallet, Reason::Overspent, reading.bytes.to_vec(), None);
         }
         self.pay_out(&reading.wallet, reading.claims.seq);
         self.tampered(reading)?;
@@ -214,7 +224,7 @@ impl Desk<'_> {
 
     /// After everything else in the statement: what the wallet did before it reported stands.
     fn tampered(&mut self, reading: &Reading) -> Result<(), Refused> {
-        let (rules, now_s) = (self.rules, self.now_s);
+        let (rules, now_s) = (self.terms.rules, self.terms.now_s);
         if let Some(tamper) = reading.claims.tamper {
             answer_tamper(self.wallet(&reading.wallet)?, tamper, rules, now_s);
         }
@@ -357,8 +367,8 @@ impl Desk<'_> {
             .map(|other| other.id)
             .collect();
         let payer_until_s = evidence.cert.not_after_s();
-        let window = payer_until_s.saturating_add(self.rules.claim_window_s);
-        let mut bits = if self.now_s > window { bit::LATE } else { 0 };
+        let window = payer_until_s.saturating_add(self.terms.rules.claim_window_s);
+        let mut bits = if self.terms.now_s > window { bit::LATE } else { 0 };
         if revoked {
             bits |= bit::REVOKED;
         }
@@ -376,7 +386,7 @@ impl Desk<'_> {
             spent: body.spent,
             payer_until_s,
             bits,
-            first_seen_s: self.now_s,
+            first_seen_s: self.terms.now_s,
             payment: evidence.bytes.clone(),
         };
         self.out.set.records.insert(evidence.id, record);
@@ -409,7 +419,7 @@ impl Desk<'_> {
             match (&cert, conflict(before, &reading.signed)) {
                 (_, None) => {}
                 (Some(cert), Some(_)) => self.contradicted(before, &reading.signed, cert, None),
-                (None, Some(shown)) => self.open(own, reason_of(shown), reading.bytes.clone(), None),
+                (None, Some(shown)) => self.open(own, reason_of(shown), reading.bytes.to_vec(), None),
             }
         }
     }
@@ -453,7 +463,8 @@ impl Desk<'_> {
     /// alone showed is left out: the payer's own receipts, which may cover it, are yet to come.
     fn is_below_zero(&self, key: &KeyId) -> bool {
         let WorkingSet { wallets, records, .. } = &self.out.set;
-        let unproven = |wallet: &&Wallet| !wallet.revoked || is_waiting(wallet, self.rules, self.now_s);
+        let unproven =
+            |wallet: &&Wallet| !wallet.revoked || is_waiting(wallet, self.terms.rules, self.terms.now_s);
         let Some(wallet) = wallets.get(key).filter(unproven) else { return false };
         let ahead =
             |record: &&Record| record.payer == *key && record.has(bit::DEBITED) && !record.has(bit::PAYER);
@@ -463,7 +474,7 @@ impl Desk<'_> {
 
     fn proofs(&mut self, proofs: &[Proof]) {
         for proof in proofs {
-            if let Ok(shown) = judge(self.anchors, proof) {
+            if let Ok(shown) = judge(self.terms.anchors, proof) {
                 self.open(key_id(&proof.cert.key), reason_of(shown), proof.to_bytes(), None);
             }
         }
@@ -474,7 +485,7 @@ impl Desk<'_> {
         let Some(bearer) = self.bearer(&key, payee) else { return };
         let Some(wallet) = self.out.set.wallets.get_mut(&key) else { return };
         wallet.standing = Standing::Suspended;
-        if reason.revokes() {
+        if self.terms.policy.revokes(reason) {
             wallet.revoked = true;
             wallet.liable.get_or_insert(bearer);
         }
@@ -487,7 +498,7 @@ impl Desk<'_> {
     /// Who bears by the rules what `key` costs; `payee` is who is owed, where one is.
     fn bearer(&self, key: &KeyId, payee: Option<KeyId>) -> Option<String> {
         let psp_of = |key: &KeyId| self.out.set.wallets.get(key).map(|wallet| wallet.psp.clone());
-        Some(match self.rules.liability {
+        Some(match self.terms.rules.liability {
             Liability::PayerPsp => psp_of(key)?,
             Liability::SchemeFund => SCHEME.to_owned(),
             Liability::PayeePsp => payee.and_then(|payee| psp_of(&payee)).or_else(|| psp_of(key))?,
@@ -497,7 +508,8 @@ impl Desk<'_> {
     /// A payment of a wallet whose unspent balance has been returned was claimed: somebody bears the difference, though
     /// the wallet did no wrong.
     fn claimed_late(&mut self, payer: KeyId, payee: KeyId) {
-        let late = |wallet: &&Wallet| wallet.liable.is_none() && is_due(wallet, self.rules, self.now_s);
+        let late =
+            |wallet: &&Wallet| wallet.liable.is_none() && is_due(wallet, self.terms.rules, self.terms.now_s);
         if self.out.set.wallets.get(&payer).filter(late).is_none() {
             return;
         }
@@ -523,7 +535,7 @@ impl Desk<'_> {
         let equivocated = record.is_equivocated();
         for posting in postings {
             if posting.kind == Kind::Cover {
-                let fund = RailAccount::loss_fund(SCHEME, self.rules.loss_fund.as_str());
+                let fund = RailAccount::loss_fund(SCHEME, self.terms.rules.loss_fund.as_str());
                 let id = format!("cover:{payment}");
                 self.moves(bucket(&posting.wallet), id, fund, RailAccount::float(), posting.amount);
             }
@@ -544,7 +556,7 @@ impl Desk<'_> {
     /// would be credited for the same interval as often as they like.
     fn may_take(&mut self, own: &KeyId, evidence: &Evidence) -> Result<bool, Refused> {
         let grade = self.wallet(&evidence.payer)?.grade;
-        let room = self.rules.limits(grade).map_or(Amount::ZERO, |limits| limits.sync_total_max);
+        let room = self.terms.rules.limits(grade).map_or(Amount::ZERO, |limits| limits.sync_total_max);
         let from = evidence.body.spent.minus_or_zero(evidence.body.amount);
         // What it had closed before this statement it may have forgotten; what it closes with it, not yet.
         let closed_s = self.wallet(own)?.closed_before_s;
@@ -607,7 +619,7 @@ impl Desk<'_> {
     /// What a proven cheat never had, or a closed wallet no longer has, somebody pays; what reaches it later is given back
     /// to whoever paid.
     pub(super) fn losses(&mut self) {
-        let (rules, now_s) = (self.rules, self.now_s);
+        let (rules, now_s) = (self.terms.rules, self.terms.now_s);
         let answers = |wallet: &&Wallet| wallet.revoked && !is_waiting(wallet, rules, now_s);
         let revoked: Vec<KeyId> =
             self.out.set.wallets.values().filter(answers).map(|wallet| wallet.id).collect();
@@ -623,7 +635,7 @@ impl Desk<'_> {
             wallet.loss = wallet.loss.saturating_add(owed).saturating_sub(back);
             let id = format!("loss:{key}:{}", wallet.loss_no);
             let bearer = wallet.liable.get_or_insert(bearer);
-            let fund = RailAccount::loss_fund(bearer, self.rules.loss_fund.as_str());
+            let fund = RailAccount::loss_fund(bearer, self.terms.rules.loss_fund.as_str());
             let reference = sha256(id.as_bytes());
             let (loss, shadow, float) = (Account::Loss, Account::Offline(key), RailAccount::float());
             let (debit, credit, from, to) =
@@ -661,7 +673,7 @@ impl Desk<'_> {
 
     /// The wallet's row after its statement.
     fn account_for(&mut self, reading: &Reading, tally: &Tally) -> Result<(), Refused> {
-        let now_s = self.now_s;
+        let now_s = self.terms.now_s;
         let claims = &reading.claims;
         let wallet = self.wallet(&reading.wallet)?;
         wallet.spent = wallet.spent.max(claims.spent);

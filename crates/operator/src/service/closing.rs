@@ -5,6 +5,7 @@
 
 use counterfoil_wire::{Code, KeyId};
 
+use super::policy::policy;
 use super::settle::{append, judged};
 use super::{Desk, Service, moves};
 use crate::domain::closing::{close, close_out};
@@ -60,13 +61,14 @@ impl Service {
     }
 
     fn close_out(&self, desk: &mut Desk, own: KeyId) -> Result<(), Refusal> {
-        let (now_s, rules) = (self.now_s(), &self.scheme.rules);
+        let policy = policy(desk.store.as_ref())?;
+        let terms = self.terms(&policy);
         let needs = Needs::of_wallet(own);
         let mut known = desk.store.gather(std::slice::from_ref(&needs))?;
-        let judge = |set| close_out(&self.scheme.anchors, own, set, rules, now_s);
+        let judge = |set| close_out(terms, own, set);
         let judgement = judged(desk.store.as_ref(), &mut known, &needs, judge)?;
         let mut batch = Batch::default();
-        known.put_back(append(judgement, &mut batch, now_s));
+        known.put_back(append(judgement, &mut batch, terms.now_s));
         (batch.wallets, batch.records) = known.into_changed();
         if batch.wallets.is_empty() && batch.records.is_empty() {
             return Ok(());

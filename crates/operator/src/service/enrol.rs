@@ -118,7 +118,7 @@ impl Service {
                 id: Digest::NONE,
                 message: sha256(bytes),
                 signed: None,
-                statement: bytes.to_vec(),
+                statement: bytes.into(),
                 settlement_id,
                 settlement: bytes_out.clone(),
                 certified: true,

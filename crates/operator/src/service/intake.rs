@@ -25,11 +25,11 @@ pub const HELD_MAX: usize = 256 << 20;
 /// Bytes that a body counts at least: it bounds how many statements wait, and so how long.
 pub const HELD_MIN: usize = 128 << 10;
 /// Statements in a batch: some thousands of payments.
-const BATCH_MAX: usize = 64;
+pub const BATCH_MAX: usize = 64;
 /// Bytes of the statements in a batch.
 const BATCH_BYTES_MAX: usize = 16 << 20;
-/// One writes, one reads, and one has been read when the turn to write is free.
-const WORKERS: usize = 3;
+/// Batches under way at once: one is written while one is read.
+pub const WORKERS: usize = 2;
 /// What a statement is thought to take until some were settled.
 const FIRST_GUESS: Duration = Duration::from_millis(5);
 /// Longest time after which a client is asked to come again, seconds.

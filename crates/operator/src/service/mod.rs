@@ -9,6 +9,7 @@ mod images;
 pub mod intake;
 mod lists;
 mod moves;
+mod policy;
 mod psp;
 pub mod report;
 mod settle;

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
-use counterfoil_trust::{Anchors, key_id, open};
+use counterfoil_trust::{key_id, open};
 use counterfoil_wire::cert::WalletCert;
-use counterfoil_wire::rules::Rules;
 use counterfoil_wire::sync::{Settlement, Statement};
 use counterfoil_wire::{Amount, Bytes, Code, Digest, KeyId};
 use rayon::prelude::*;
 
+use super::policy::policy;
 use super::{Desk, Service};
 use crate::domain::journal::{Item, Reading, Sealed, own_cert, read};
 use crate::domain::known::{Known, Needs, Place};
-use crate::domain::reconcile::{Judgement, WorkingSet, reconcile, refuse, write_off};
+use crate::domain::reconcile::{Judgement, Terms, WorkingSet, reconcile, refuse, write_off};
 use crate::domain::settle::{balance_after, resolve, true_balance};
 use crate::domain::wallet::Wallet;
 use crate::error::Refusal;
@@ -21,7 +21,7 @@ use crate::signatures::{Collected, holding};
 use crate::store::{Answer, Asked, Batch, Kept, Store, StoreError};
 
 /// How a statement is judged.
-type Judge = fn(&Anchors, &Reading, WorkingSet, &Rules, u32) -> Judgement;
+type Judge = fn(Terms<'_>, &Reading, WorkingSet) -> Judgement;
 
 /// What comes of one statement: its settlement, or why there is none.
 pub type Settled = Result<Vec<u8>, Refusal>;
@@ -126,12 +126,13 @@ impl Service {
             });
         }
         let anchors = &self.scheme.anchors;
-        let bytes_at = |at: usize| statements.get(at).map(|statement| statement.bytes).unwrap_or_default();
+        let bytes_at =
+            |at: usize| statements.get(at).map(|statement| statement.bytes.into()).unwrap_or_default();
         let reads: Vec<(Option<Reading>, Collected)> = begun
-            .par_iter()
+            .par_iter_mut()
             .map(|(at, (sealed, cert))| {
                 let mut relies_on = Collected::default();
-                (read(anchors, &mut relies_on, sealed, cert.clone(), bytes_at(*at)).ok(), relies_on)
+                (read(anchors, &mut relies_on, sealed, cert.take(), bytes_at(*at)).ok(), relies_on)
             })
             .collect();
         let (reads, relied_on): (Vec<_>, Vec<_>) = reads.into_iter().unzip();
@@ -204,7 +205,8 @@ impl Service {
             return Ok(());
         }
         let mut batch = Batch::default();
-        let judgement = write_off(&self.scheme.anchors, overdue, rules, now_s);
+        let policy = policy(desk.store.as_ref())?;
+        let judgement = write_off(self.terms(&policy), overdue);
         batch.wallets = append(judgement, &mut batch, now_s).wallets.into_values().collect();
         Ok(desk.store.commit(&batch)?)
     }
@@ -212,7 +214,8 @@ impl Service {
     /// Judges statements of different wallets one after the other, and then answers them all: each by what all of them
     /// have shown.
     fn book(&self, desk: &mut Desk, reads: &[Read]) -> Result<Vec<Vec<u8>>, Refusal> {
-        let (now_s, rules): (u32, &Rules) = (self.now_s(), &self.scheme.rules);
+        let policy = policy(desk.store.as_ref())?;
+        let terms = self.terms(&policy);
         let named: Vec<_> = reads.iter().map(|read| (read.reading.wallet, read.reading.id)).collect();
         let settlements = desk.store.answered(&named)?.into_iter().map(|asked| match asked {
             Asked::Answered(settlement) => Some(settlement),
@@ -226,9 +229,9 @@ impl Service {
         let kept = reads.iter().filter_map(|read| read.kept.clone()).collect();
         let mut batch = Batch { kept, ..Batch::default() };
         for (read, needs) in fresh().zip(&needs) {
-            let judge = |set| (read.judge)(&self.scheme.anchors, &read.reading, set, rules, now_s);
+            let judge = |set| (read.judge)(terms, &read.reading, set);
             let judgement = judged(desk.store.as_ref(), &mut known, needs, judge)?;
-            known.put_back(append(judgement, &mut batch, now_s));
+            known.put_back(append(judgement, &mut batch, terms.now_s));
         }
         let newly: Vec<Wallet> = known.changed_wallets().filter(|wallet| wallet.revoked).cloned().collect();
         if !newly.is_empty()

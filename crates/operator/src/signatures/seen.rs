@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use super::Check;
 use crate::error::{Refusal, random};
 
-/// Names that one of the two generations holds: some 20 MiB for both.
-const GENERATION: usize = 1 << 18;
+/// Names that one of the two generations holds: as many as fill a table of 2^18 places, some 9 MiB for both.
+const GENERATION: usize = (1 << 18) / 8 * 7;
 
 /// Tells a check from every other. Made under a secret of this process, so that nobody can look for two checks of one name.
 pub(super) type Name = [u8; 16];

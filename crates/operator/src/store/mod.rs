@@ -34,6 +34,7 @@ mod tests;
 mod value;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use counterfoil_wire::proof::SignedHeader;
 use counterfoil_wire::{Amount, Digest, KeyId};
@@ -160,7 +161,7 @@ pub struct Answer {
     /// Header and signature of the statement; absent for an enrolment.
     pub signed: Option<SignedHeader>,
     /// The message that is answered: evidence.
-    pub statement: Vec<u8>,
+    pub statement: Arc<[u8]>,
     /// Identifier of the settlement.
     pub settlement_id: Digest,
     /// The settlement.

@@ -272,7 +272,7 @@ pub(super) fn put_answer(answer: &Answer) -> Vec<Value<'_>> {
         (&answer.settlement_id).into(),
         Value::optional(answer.signed.as_ref().map(Wire::to_bytes)),
         (&answer.settlement).into(),
-        (&answer.statement).into(),
+        (&*answer.statement).into(),
     ]
 }
 
