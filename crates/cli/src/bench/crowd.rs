@@ -74,7 +74,7 @@ pub(crate) fn statements_apart(
 ) -> Result<Statements> {
     let out = dir.join(format!("made-{first_circle}"));
     let mut command = std::process::Command::new(std::env::current_exe()?);
-    command.args(output.json.then_some("--json")).args(["bench", "crowd", "--alg", alg.word()]);
+    command.args(output.json.then_some("--json")).args(["bench", "crowd", "--alg", alg.algorithm().name()]);
     // Where the rows are, the operator's folder says.
     command.env_remove("COUNTERFOIL_DATABASE").env_remove("COUNTERFOIL_TRANSACTIONS");
     command.arg("--dir").arg(&place.dir).arg("--out").arg(&out);

@@ -48,14 +48,6 @@ pub(super) enum Alg {
 }
 
 impl Alg {
-    /// The word for it on a command line.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Eddsa => "eddsa",
-            Self::Es256 => "es256",
-        }
-    }
-
     pub(super) fn algorithm(self) -> Algorithm {
         match self {
             Self::Eddsa => Algorithm::EdDsa,
