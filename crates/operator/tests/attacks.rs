@@ -504,3 +504,21 @@ fn what_may_be_a_phones_fault_revokes_a_key_if_the_operator_chose_so() {
         assert_eq!((report.loss, report.offline), (0, 11_000));
     }
 }
+
+#[test]
+fn a_gap_that_revokes_makes_what_the_wallet_owes_a_loss_at_once() {
+    for revokes in [false, true] {
+        let world = World::new();
+        world.service.choose(|policy| assert!(policy.choose(Reason::Gap, revokes))).unwrap();
+        let (mut eve, mut bob) = (Broken::enrol(&world, "eve"), world.person("bob"));
+        let request = bob.request(700);
+        bob.accept(&eve.pay(&request, 700)).unwrap();
+        // Whoever has not synced may have received it.
+        world.sync(&mut bob).unwrap();
+        assert_eq!((accused(&world), world.sound().loss), (vec![], 0));
+        eve.write(Entry::Defund { amount: Amount::ZERO, reference: Reference([3; 32]) });
+        eve.sync(&world).unwrap();
+        assert_eq!(accused(&world), [(eve.id().to_string(), Reason::Gap, revokes)]);
+        assert_eq!(world.sound().loss, if revokes { 700 } else { 0 });
+    }
+}
